@@ -129,13 +129,13 @@ def test_run_writes_the_tables(scenario_file, tmp_path, capsys):
     assert main(["run", str(scenario_file), "--out", str(tmp_path / "out")]) == 0
     assert len(pd.read_csv(tmp_path / "out" / "waits.csv")) == 20
     assert (tmp_path / "out" / "event_log.csv").exists()
-    assert "mean_latency" in capsys.readouterr().out
+    assert "mean latency" in capsys.readouterr().out
 
 
 def test_run_shows_a_missing_metric_as_a_dash(scenario_file, capsys):
     """A callback makes no checks, so the wasted share is missing."""
     assert main(["run", str(scenario_file), "--strategy", "callback"]) == 0
-    assert re.search(r"^wasted_share +–$", capsys.readouterr().out, flags=re.MULTILINE)
+    assert re.search(r"^wasted share +–$", capsys.readouterr().out, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.xes.gz", "log.json"])
@@ -360,7 +360,7 @@ def test_verify_explains_its_verdicts_and_fails_if_one_is_not_ok(
     monkeypatch.setattr("asyncsim.verification.verify.all_experiments", lambda quick: [wrong])
     assert main(["verify", "--quick"]) == status
     shown = capsys.readouterr().out
-    assert f"simpy: {passed} figures are equivalent to theory" in shown
+    assert f"simpy: {passed} metrics are equivalent to theory" in shown
     assert "ok: the whole 90 % interval" in shown
     assert ("! wrong: herd of 1001 checks" in shown) == bool(status)
 
@@ -414,7 +414,7 @@ def test_fit_compares_the_scenario_with_its_log(tmp_path, capsys):
     page = tmp_path / "new" / "fit.html"
     assert main(["fit", str(log), "--check", "polling 1h", "--report", str(page)]) == 0
     shown = capsys.readouterr().out
-    assert "figures of the log lie within the 95% intervals of 20 runs" in shown
+    assert "metrics of the log lie within the 95 % intervals of 20 replications" in shown
     assert "to its first completion" in shown  # the batch needs 15 s to begin
     written = page.read_text(encoding="utf-8")
     assert "what does it not explain?" in written
@@ -442,8 +442,10 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     said = ["--title", "How many?", "--purpose", "to plan <b>", "--sources", "a guess"]
     assert main([*words, "--replications", "2", "--report", str(out), *said]) == 0
     shown = capsys.readouterr().out
-    assert "fewest workers for longest_queue <= 40 under callback: 1 " in shown
-    assert "largest volume for longest_queue <= 40 under callback: " in shown
+    workers, volume = (line for line in shown.splitlines() if ": the longest queue is" in line)
+    assert workers.startswith("1 worker (95 % interval: 1 alone): the longest queue is")
+    assert volume.startswith("Up to ")
+    assert "fewest workers with which the longest queue is at most 40 jobs" in shown
     page = out.read_text(encoding="utf-8")
     assert "<h1>How many?</h1>" in page
     assert "to plan &lt;b&gt;" in page
@@ -463,7 +465,7 @@ def test_capacity_prints_each_answer_when_it_is_found(scenario_file, capsys, mon
     monkeypatch.setitem(studies.QUESTIONS, "volume", asked)
     words = ["capacity", str(scenario_file), "--target", "longest_queue <= 40"]
     assert main([*words, "--replications", "2"]) == 0
-    assert "fewest workers for" in printed[0]
+    assert printed[0].startswith("1 worker (")
     assert main([*words, "--question", "volume"]) == 0
     assert printed[1] == "the volume\n"
     assert capsys.readouterr().out == "the volume\n"
@@ -605,8 +607,8 @@ def test_unresumed_waits_are_in_the_output_itself(scenario_file, capsys):
     for shown in (compared, played):
         assert "they have no latency and are in no average" in shown
     assert re.search(r"^unresumed share +\d+ ± \d+ %$", compared, flags=re.MULTILINE)
-    assert re.search(r"^mean_latency .* s, of resumed waits$", played, flags=re.MULTILINE)
-    done = r"^mean_cycle_time .* s, of instances that are done$"
+    assert re.search(r"^mean latency of resumed waits +[\d.]+ m?s$", played, flags=re.MULTILINE)
+    done = r"^mean cycle time of instances that are done +[\d.]+ (s|min|h|d)$"
     assert re.search(done, played, flags=re.MULTILINE)
 
 
@@ -698,7 +700,7 @@ def test_a_command_runs_an_example(tmp_path, monkeypatch, capsys):
     """In a folder without that file; a wrong name lists the valid ones."""
     monkeypatch.chdir(tmp_path)
     assert main(["run", "example:person"]) == 0
-    assert "mean_latency" in capsys.readouterr().out
+    assert "mean latency" in capsys.readouterr().out
     assert main(["run", "example:persona"]) == 2
     error = capsys.readouterr().err
     assert "must name an example scenario (capstone, herd_rate_limit" in error

@@ -27,7 +27,7 @@ from asyncsim.experiment.statistics import student_t
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Fixed, Floats
 from asyncsim.model.systems import ExternalSystem, NightlyBatch
-from asyncsim.model.units import DAY, DAY_NAMES, HOUR
+from asyncsim.model.units import DAY, DAY_NAMES, HOUR, text_of
 
 SLACK = 60.0  # how late a scheduler may be, in seconds
 SOON = 1.0  # a batch that is at its first item this soon, in seconds, is not late
@@ -196,7 +196,7 @@ def _late(name: str, pace: _Pace, resolution: float) -> list[Gap]:
     if not late > max(LATE_ERRORS * pace.error, SOON, resolution):  # nor if the error is not known
         return []
     meaning = "the scenario's batch is at its first item on the stroke of its start"
-    return [Gap(name, "seconds from its start to its first item", f"{late:.3g}", meaning)]
+    return [Gap(name, "time from its start to its first item", text_of(late, 3), meaning)]
 
 
 def _jump(

@@ -17,7 +17,7 @@ from attrs import frozen
 from asyncsim.calibration.findings import LEVEL
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
-from asyncsim.model.units import DAY
+from asyncsim.model.units import DAY, text_of
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 MOST_SHUFFLED = 4000
@@ -86,10 +86,10 @@ class BatchVerdict:
     @property
     def why(self) -> str:
         """A sentence on what speaks for or against a batch."""
-        found = f"nine in ten completions fall into {self.arc:.3g} h of the day"
+        found = f"nine in ten completions fall into {text_of(3600 * self.arc, 3)} of the day"
         if math.isnan(self.p):
             return "too few completions to tell"
-        chance = f"{found} ({self.expected_arc:.3g} h by chance, p = {self.p:.3g})"
+        chance = f"{found} ({text_of(3600 * self.expected_arc, 3)} by chance, p = {self.p:.3g})"
         if math.isnan(self.crossed):
             return chance
         return f"{chance}; {self.crossed:.1%} of them were submitted before their run began"

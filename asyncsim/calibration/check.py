@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from html import escape
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,29 +19,32 @@ from attrs import frozen
 from asyncsim import plots
 from asyncsim.calibration.batch_detection import clock_of
 from asyncsim.calibration.log_reader import TIMES, done_column
+from asyncsim.engine.metrics import metric_text
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.replications import Replications, runner
-from asyncsim.experiment.statistics import check_confidence, check_replications, student_t
+from asyncsim.experiment.statistics import Uneven, check_confidence, check_replications, student_t
 from asyncsim.model.calendar import Calendar, is_cron
 from asyncsim.model.distributions import Floats
+from asyncsim.model.html import findings_html
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import single_link
-from asyncsim.model.units import DAY, DAY_NAMES, seconds_of_day
+from asyncsim.model.units import DAY, DAY_NAMES, percent, seconds_of_day
 from asyncsim.model.validation import with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 QUANTILES = {"median": 0.5, "95 %": 0.95}
 BEFORE = 6 * 3600.0  # completions this long before the start of a batch count to that night
 WEEK = 7
 PER_DAY, SECONDS, ITEMS = "1/day", "s", "items"
+UNITS = {PER_DAY: "a day"}  # in words
 
 Named = Iterator[tuple[tuple[str, str], float]]  # figures: their name and unit, and the value
 
@@ -226,7 +229,7 @@ class Check:
         """The rows whose figure of the log is outside its interval."""
         return self.table[~self.table["within"]]
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw where each figure of the log lies in its interval.
 
         `size` is ``"page"`` or ``"slide"``.
@@ -236,19 +239,37 @@ class Check:
 
     def findings(self) -> list[str]:
         """Return how many figures of the log the scenario explains, in one sentence."""
-        return [repr(self)]
+        return [f"{self!r}."]
 
     def __repr__(self) -> str:
         n, within = len(self.table), int(self.table["within"].sum())
         return (
-            f"{self.scenario.name} under {self.strategies[0]}: {within} of {n} figures of the log "
-            f"lie within the {self.confidence:.0%} intervals of {self.replications} runs; of a "
-            f"perfect scenario about {n * (1 - self.confidence):.0f} would not"
+            f"{within} of {n} metrics of the log lie within the {percent(self.confidence)} "
+            f"intervals of {self.replications} replications of {self.scenario.name} under "
+            f"{self.strategies[0]}; of a perfect scenario about {n * (1 - self.confidence):.0f} "
+            "would not"
         )
 
+    def __str__(self) -> str:
+        """Return how many metrics the scenario explains, and those that it does not."""
+        outside = self._shown_table(self.outside)
+        return f"{self!r}\n{outside.to_string(index=False)}" if len(outside) else repr(self)
+
+    def _shown_table(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return rows in words and human units."""
+        rows = []
+        for row in table.to_dict("records"):
+            unit = UNITS.get(row["unit"], row["unit"])
+            text = partial(metric_text, "", unit=unit)
+            found = Uneven.between(row["simulated"], row["low"], row["high"], self.replications)
+            within = "yes" if row["within"] else "no"
+            rows.append((row["figure"], text(row["log"]), found.in_words(text), within))
+        columns = ["metric", "in the log", "simulated (next replication)", "within"]
+        return pd.DataFrame(rows, columns=columns)
+
     def _repr_html_(self) -> str:
-        table = table_html(self.table)
-        return f"<div>{escape(repr(self))}{table}</div>"
+        table = table_html(self._shown_table(self.table))
+        return f"<div>{findings_html(self.findings())}{table}</div>"
 
 
 def checked(

@@ -60,7 +60,7 @@ from asyncsim.model.units import (
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 POINTS = 200
 
@@ -177,7 +177,7 @@ class Fit:
             replications=replications, seed=seed, confidence=confidence, progress=progress,
         )  # fmt: skip
 
-    def plot(self, system: str | None = None, size: str = "page") -> Figure:
+    def plot(self, system: str | None = None, size: str = "page") -> Picture:
         """Draw rates of arrival, one external system's times, and its completions by clock.
 
         Parameters

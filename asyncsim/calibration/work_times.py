@@ -120,5 +120,7 @@ def _workers(
 
 
 def _unknown_costs() -> list[Gap]:
-    meaning = "they are not in a log: set server.poll_work and server.callback_work if they matter"
+    meaning = (
+        "they are not in a log: set `server.poll_work` and `server.callback_work` if they matter"
+    )
     return [Gap("server", "work of checks and callbacks", "taken as zero", meaning)]

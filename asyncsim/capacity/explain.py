@@ -10,7 +10,7 @@ import pandas as pd
 
 from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
 from asyncsim.experiment.stability import WORKERS
-from asyncsim.model.html import cells_html, result_html
+from asyncsim.model.html import cells_html, findings_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.units import percent, text_of
@@ -134,14 +134,15 @@ class Explanation:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<li>{escape(one)}</li>" for one in self.sentences)
         heads = ("of", "what", "expected", "formula", "condition, or why there is none")
         table = cells_html(
             heads,
             [(e.part, e.what, number_in_words(e), e.formula, e.why) for e in self._estimates],
         )
         of_title = f", {escape(self.strategy)}: what to expect without a run"
-        return result_html(self.scenario.name, f"<ul>{said}</ul>{table}", of_title=of_title)
+        return result_html(
+            self.scenario.name, findings_html(self.sentences) + table, of_title=of_title
+        )
 
 
 def _overload_sentence(load: Estimate) -> str:

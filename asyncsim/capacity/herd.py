@@ -12,6 +12,7 @@ from attrs import frozen
 from asyncsim import plots
 from asyncsim.capacity.questions import PlannerAnswer
 from asyncsim.capacity.search import Effort, Options
+from asyncsim.engine.metrics import metric_text
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.experiment import theory
@@ -24,11 +25,11 @@ from asyncsim.model.server import TokenBucket
 from asyncsim.model.specifications import Batch, Deliveries, StrategySpecification
 from asyncsim.model.strategies import Callback, Strategy, specification_of
 from asyncsim.model.systems import single_link
-from asyncsim.model.units import DurationLike, one_of, positive_duration
+from asyncsim.model.units import DurationLike, number_text, one_of, percent, positive_duration
 from asyncsim.model.validation import argument, with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 COLUMNS = ("replication", "system", "ended", "herd", "drained", "theory", "never", "others")
 
@@ -55,7 +56,7 @@ class HerdDrain(PlannerAnswer):
         Whether the closed form is exact here, or a lower bound.
     """
 
-    question: ClassVar[str] = "how long the herd takes to drain"
+    question: ClassVar[str] = "how long a herd takes to drain, from its last completion on"
     _folded_under = "by size"
 
     scenario: Scenario
@@ -98,7 +99,7 @@ class HerdDrain(PlannerAnswer):
         several = f" ({self.system})" if len(self.scenario.systems) > 1 else ""
         return f"{self.scenario.name}{several}, {self.strategies[0]}"
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw how long each herd took against its size, with the closed form.
 
         `size` is ``"page"`` or ``"slide"``.
@@ -106,22 +107,36 @@ class HerdDrain(PlannerAnswer):
         title = f"{self._name}: how long the herd takes"
         return plots.herd_drained(size, title, self.herds, self.exact)
 
-    def _sentence(self) -> str:
-        size, never = (round(float(self.herds[name].mean())) for name in ("herd", "never"))
-        kind = "theory says" if self.exact else "theory says at least"
-        known = not self.herds["theory"].isna().all()
-        bound = f"; {kind} {self.theory} s" if known else ""
-        if self.herds["never"].any():
-            # If results come one by one, the last to resume may not be late
-            late = self.drained.mean > 0
-            when = f"within {self.drained} s" if late else "at once"
-            some = f"{size - never:,} of {size:,} resume {when}" if size > never else "none resumes"
-            return f"{self._name}: {some}; {never:,} never{bound * late}"
+    def findings(self) -> list[str]:
+        """Return how long a herd takes, what theory says, and how many waits never resume."""
         herd = self._over_replications("herd")
-        return f"{self._name}: a herd of {herd} takes {self.drained} s to drain{bound}"
+        size = herd.in_words(number_text) if herd.half_width else number_text(herd.mean)
+        of = "" if len(self.scenario.systems) == 1 else f" at {self.system}"
+        kind = "theory gives" if self.exact else "theory gives at least"
+        known = not self.herds["theory"].isna().all()
+        bound = f"; {kind} {self.theory.in_words(_time)}" if known else ""
+        sums = self.herds.groupby("replication")[["never", "herd"]].sum()
+        never = mean_interval(sums["never"] / sums["herd"], self.confidence)
+        lost = f"{never.in_words(percent)} of its waits never resume"
+        if not self.drained.n:
+            return [f"A herd{of} of {size} waits does not drain: {lost}."]
+        # If results come one by one, the last to resume may not be late
+        text = f"A herd{of} of {size} waits drains in {self.drained.in_words(_time)}"
+        return [f"{text}{f', but {lost}' * (never.mean > 0)}{bound}."]
 
     def _shown_table(self) -> pd.DataFrame:
-        return self.per_size.head(20)
+        table = self.per_size.head(20)
+        shown = table[["herd", "herds"]].set_axis(["waits in the herd", "herds"], axis=1)
+        shown["drained after"] = table["drained"].map(_time)
+        if table["theory"].notna().any():
+            shown["by theory"] = table["theory"].map(_time)
+        if table["never"].any():
+            shown["never resumed"] = table["never"].map(number_text)
+        return shown
+
+
+def _time(seconds: float) -> str:
+    return metric_text("drained", seconds, "s")
 
 
 def herd_drain(

@@ -11,6 +11,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,34 +19,36 @@ import pandas as pd
 from attrs import frozen
 
 from asyncsim import plots
+from asyncsim.capacity import sentences
 from asyncsim.capacity.search import (
     LOSS,
     WEEKLY_VOLUME,
     WORKERS_FIELD,
     Evaluations,
+    Found,
     Options,
     SearchSpace,
     bisect,
     boundary,
 )
-from asyncsim.engine.metrics import TOTALS, metric_scale
+from asyncsim.engine.metrics import TOTALS, metric_in_words, metric_scale, metric_text
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, scaled_value
 from asyncsim.experiment.stability import goes_on
-from asyncsim.experiment.statistics import paired_interval
+from asyncsim.experiment.statistics import Uneven, paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
+from asyncsim.model.html import findings_html, note_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
-from asyncsim.model.units import number_text, text_of
+from asyncsim.model.units import number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
-from asyncsim.model.words import counted, field_in_words
+from asyncsim.model.words import counted, field_in_words, is_probability, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
-Found = tuple[float | None, float | None, float | None]  # an answer and the ends of its interval
 NOT_FOUND: Found = (None, None, None)
 MET, NOT_MET, UNDECIDED, OVERLOADED = "met", "not met", "undecided", "overloaded"
 TARGET_GRID = 25  # values of the whole range that are tried before no value meets a target
@@ -58,35 +61,37 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class PlannerAnswer(ABC):
-    """Base of answers: shows a sentence, notes and a table in a notebook."""
+    """Base of answers: shows sentences, notes and a table in a notebook."""
 
     notes: Sequence[str] = ()
     _folded_under = ""  # the heading of a folded table
 
     @abstractmethod
-    def _sentence(self) -> str:
-        """Return the question and its answer in words."""
+    def findings(self) -> list[str]:
+        """Return the answer in sentences with numbers and intervals."""
 
     @abstractmethod
     def _shown_table(self) -> pd.DataFrame:
-        """Return the table of the HTML."""
+        """Return the table of the HTML, in words and human units."""
 
-    def _sentence_html(self) -> str:
-        return escape(self._sentence())
-
-    def findings(self) -> list[str]:
-        """Return the question and its answer in one sentence, in a list."""
-        return [self._sentence()]
+    @property
+    def _evidence(self) -> str:
+        own: Any = self  # a study, see `experiment/checklist.py`
+        return (
+            f"{own.scenario.name}: {own.question}; {own.replications} replications, seed "
+            f"{own.seed}, {percent(own.confidence)} intervals"
+        )
 
     def __repr__(self) -> str:
-        return "\n".join([self._sentence(), *self.notes])
+        return "\n".join([*self.findings(), *self.notes, self._evidence])
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<div>{escape(note)}</div>" for note in self.notes)
         table = table_html(self._shown_table())
         if self._folded_under:
             table = f"<details><summary>{self._folded_under}</summary>{table}</details>"
-        return f"<div>{self._sentence_html()}{notes}{table}</div>"
+        evidence = note_html(escape(self._evidence))
+        return f"<div>{findings_html(self.findings())}{notes}{table}{evidence}</div>"
 
 
 class Capacity(PlannerAnswer):
@@ -95,7 +100,7 @@ class Capacity(PlannerAnswer):
     Attributes
     ----------
     question, text
-        The question and its answer in words.
+        The question, and its answer in one sentence.
     value
         The answer as a scenario takes it (a duration in seconds); None if the range has none.
     low, high
@@ -121,17 +126,16 @@ class Capacity(PlannerAnswer):
         question: str,
         tried: Evaluations,
         found: Found,
+        text: str,
         *,
         verdicts: Sequence[str] | None = None,
-        why_none: str = "",
-        instead_of_interval: str = "",
         one_way: bool = True,
         least: bool = False,
         shape: str = "does not go one way along",
         notes: Sequence[str] = (),
     ) -> None:
-        self.question, self.one_way, self.notes = question, one_way, list(notes)
-        self._least = least
+        self.question, self.text = question, text
+        self.one_way, self.notes, self._least = one_way, list(notes), least
         self.scenario, self.strategies = tried.scenario, list(tried.labels)
         self.replications, self.seed = tried.effort.replications, tried.effort.seed
         self.confidence, self.field = tried.effort.confidence, tried.space.field
@@ -139,15 +143,14 @@ class Capacity(PlannerAnswer):
         self.value, self.low, self.high = (
             None if x is None else tried.space.written(x) for x in found
         )
-        self._why_none, self._instead_of_interval = why_none, instead_of_interval
         self._metric, self._unit = tried.measure.metric, tried.measure.unit(tried.scenario)
         self._tried = tried.table().assign(figure=self._metric, unit=self._unit)
         if verdicts is not None:
             self._tried["verdict"] = list(verdicts)
         if not one_way:
             self.notes.append(
-                f"{self._metric} {shape} {self.field}: a search may have missed a better value; "
-                "look at .plot()"
+                f"the {metric_in_words(self._metric)} {shape} the {field_in_words(self.field)}: a "
+                "search may have missed a better value; look at `.plot()`"
             )
 
     @property
@@ -157,54 +160,24 @@ class Capacity(PlannerAnswer):
         rest = ["unresumed_share", "n", "figure", "unit", "strategy"]
         return self._tried[["value", *verdict, "mean", "low", "high", *rest]]
 
+    def findings(self) -> list[str]:
+        """Return the answer in one sentence, in a list."""
+        return [self.text]
+
     def _shown_table(self) -> pd.DataFrame:
-        return self.table
-
-    def _sentence(self) -> str:
-        return f"{self.question}: {self.text}"
-
-    def _sentence_html(self) -> str:
-        return f"{escape(self.question)}: <b>{escape(self.text)}</b>"
-
-    @property
-    def text(self) -> str:
-        """The answer in words."""
-        value, space = self._found[0], self._space
-        if value is None:
-            span = f"{space.text(space.low)} to {space.text(space.high)}"
-            return f"none from {span}{self._why_none}{self._losses(self._tried)}"
-        certainty = self._instead_of_interval or self._interval_text(value)
-        losses = self._losses(self._tried[self._tried["x"] == value])
-        return f"{space.text(value)} ({certainty}{losses})"
-
-    def _losses(self, rows: pd.DataFrame) -> str:
-        """Return the share of waits that never resumed, under each strategy that lost any."""
-        shares = rows.groupby("strategy", sort=False)["unresumed_share"].agg(["min", "max"])
-        texts = [
-            "up to " * (low < high)
-            + f"{plots.percent(high)} of waits"
-            + f" under {label}" * (len(self.strategies) > 1)
-            for label, low, high in shares.itertuples()
-            if high > 0
+        tried, text = self._tried, partial(metric_text, self._metric, unit=self._unit)
+        shown = pd.DataFrame({field_in_words(self.field): tried["x"].map(self._space.text)})
+        if "verdict" in tried:
+            shown["verdict"] = tried["verdict"]
+        shown[metric_in_words(self._metric)] = [
+            Uneven.between(*row).in_words(text)
+            for row in tried[["mean", "low", "high", "n"]].itertuples(index=False)
         ]
-        return f"; never resumed: {', '.join(texts)}" if texts else ""
+        if (tried["unresumed_share"] > 0).any():
+            shown["never resumed"] = tried["unresumed_share"].map(percent)
+        return shown.assign(strategy=tried["strategy"]) if len(self.strategies) > 1 else shown
 
-    def _interval_text(self, value: float) -> str:
-        low, high = (
-            None if x is None else self._space.text(x, like=value) for x in self._found[1:]
-        )
-        if low is None and high is None:
-            return f"no {self.confidence:.0%} interval: its ends are not in the range looked at"
-        span = f"{low} to {high}"
-        if low is None:
-            span = f"up to {high}, its lower end is not in the range looked at"
-        elif high is None:
-            span = f"from {low}, its upper end is not in the range looked at"
-        if not self.one_way:
-            return f"no confidence interval; undecided: {span}"
-        return f"{self.confidence:.0%} interval {span}"
-
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw what was played near the answer, the target, and the answer with its interval.
 
         Around a least cost a band shows what is within 5 % of it. `size` is ``"page"`` or
@@ -216,14 +189,13 @@ class Capacity(PlannerAnswer):
         shares = self._tried.groupby("strategy", sort=False)["unresumed_share"].max()
         most: dict[Any, float] = shares.to_dict()
         lines = {
-            plots.with_unresumed(label, share, most=True): shown[shown["strategy"] == label]
+            with_unresumed(label, share, most=True): shown[shown["strategy"] == label]
             for label, share in most.items()
         }
         space, value = self._space, self._found[0]
         across = plots.Scale(field_in_words(self.field), space.scale, space.text)
-        across = (
-            across._replace(kind="share", written=None) if self.field.endswith(".loss") else across
-        )
+        if is_probability(self.field):
+            across = across._replace(kind="share", written=None)
         scales = across, metric_scale(self._metric, self._unit)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
@@ -231,8 +203,9 @@ class Capacity(PlannerAnswer):
         words = "" if value is None else across.text(value)
         if self.field == WORKERS_FIELD and value is not None:
             words = counted(int(value), "worker", "workers")
-        asked = plots.Question(self._found, words, self._bound if limited else None, self._least)
-        title = f"{self.question}\n{self.text}{more}"
+        bound = self._bound if limited else None
+        asked = plots.Question(self._found, words, self.text, bound, self._least)
+        title = f"{self.question[:1].upper()}{self.question[1:]}{more}"
         return plots.answer(size, title, lines, scales, asked)
 
 
@@ -416,37 +389,44 @@ def _check_field(strategy: Strategy, field: str) -> None:
 
 def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacity:
     """Find the last value, from the good end of the space, that meets a target."""
-    space, target = tried.space, tried.target
+    space, target, one_way = tried.space, tried.target, True
     with tried.playing(what):
         search = _TargetSearch(tried, good)
         value, beyond = search.by_mean(start)
         low, high = search.ends(value)
         verdicts = [search.verdict(x) for x in tried.values]
-        why_none = instead = ""
+        why_none = open_end = ""
+        best, worst = search.range
         if tried.loses_callbacks():
-            loss = target.measure.any_loss_note
+            why_none = target.measure.any_loss_note
             free = (space.field, space.low, good) == (LOSS, 0, "low") and search.met(0.0)
             value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND
+            beyond = None
             verdicts = [MET if x == value else NOT_MET for x in tried.values]
-            why_none, notes = f": {loss}", [loss, *tried.load_notes(0.0)] if free else []
+            notes = [why_none, *tried.load_notes(0.0)] if free else []
         else:
-            best, worst = search.range
-            if value is None:
-                why_none = f"; at {space.text(best)} it is {tried.interval(best)}"
             notes = search.notes(value, beyond, verdicts)
             if value is not None and beyond is None and (high if good == "low" else low) is None:
                 end = space.text(worst)
                 notes.append(f"{end} is where the range looked at ends: `between` widens it")
                 more = "or more" if good == "low" else "or fewer"
-                instead = more if value in (low, high) else ""
+                open_end = more if value in (low, high) else ""
+        one_way = tried.is_monotone(rising=good == "low")
+        found = value, low, high
+        if value is None:
+            text = sentences.none_met(tried, best, why_none)
+        else:
+            up_to = good == "low"
+            text = sentences.just_met(
+                tried, found, beyond, up_to=up_to, one_way=one_way, open_end=open_end
+            )
     return Capacity(
-        f"{what} for {target} under {tried.labels[0]}",
+        f"{what} {sentences.which(tried)}, under {tried.labels[0]}",
         tried,
-        (value, low, high),
+        found,
+        text,
         verdicts=verdicts,
-        why_none=why_none,
-        instead_of_interval=instead,
-        one_way=tried.is_monotone(rising=good == "low"),
+        one_way=one_way,
         notes=[*tried.unresumed_notes(), *notes],
     )
 
@@ -535,13 +515,13 @@ class _TargetSearch:
         """Return notes on an answer and the next value: on decisions, load and volume."""
         tried, notes = self.tried, list[str]()
         if value is None and UNDECIDED in verdicts:
-            notes.append("some values are undecided by this number of runs: give more replications")
+            notes.append("some values are undecided: give more replications")
         measured = [] if beyond is None else tried.at(beyond)[0]
         if beyond is not None and 0 < measured.count(math.inf) < len(measured):
             notes.append(
-                f"at {tried.space.text(beyond)} {tried.measure.metric} is infinite in "
-                f"{measured.count(math.inf)} of {len(measured)} runs and finite in the others: "
-                "these are too few runs to decide whether it is met"
+                f"at {tried.space.text(beyond)} the {metric_in_words(tried.measure.metric)} is "
+                f"infinite in {measured.count(math.inf)} of {len(measured)} replications and "
+                "finite in the others: they are too few to decide whether the target is met"
             )
         if beyond is not None and tried.overload(beyond).likely:
             offered = "no more is" if self.good == "low" else "no fewer are"
@@ -559,10 +539,11 @@ class _TargetSearch:
             interval = tried.at_double_length(x)
             total = tried.measure.metric in TOTALS  # may be twice as much
             if interval.low > tried.target.bound * (2 if total else 1):
-                unit = tried.measure.unit(tried.scenario)
+                name, unit = tried.measure.metric, tried.measure.unit(tried.scenario)
+                value = interval.in_words(partial(metric_text, name, unit=unit))
                 notes.append(
-                    f"over {text_of(2 * tried.scenario.length)} {tried.measure.metric} is "
-                    f"{interval}{'' if unit == '1' else ' ' + unit}"
+                    f"over {text_of(2 * tried.scenario.length)} "
+                    f"{tried.measure.measured(value)}"
                     f"{', more than twice as much,' * total} at {shown}: give a longer length"
                 )
         if tried.space.field == WEEKLY_VOLUME and isinstance(scenario.arrivals, WeeklyPoisson):
@@ -631,14 +612,16 @@ def cheapest_interval(
         if not overloaded:
             low, high = (_first_worse(tried, best, end) for end in (space.low, space.high))
             found = (best, low, high)
+        one_way = overloaded or _one_valley(tried, best)
+        text = sentences.least(tried, found, one_way)
     return Capacity(
-        f"interval of the least {figure} under {tried.labels[0]}",
+        f"{sentences.subject(space)} with the {sentences.lowest(figure)}, under {tried.labels[0]}",
         tried,
         found,
-        one_way=overloaded or _one_valley(tried, best),
+        text,
+        one_way=one_way,
         least=True,
         shape="has more than one valley along",
-        why_none=": overloaded at all that were tried" if overloaded else "",
         notes=[*tried.unresumed_notes(), *tried.load_notes(best)],
     )
 

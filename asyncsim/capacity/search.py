@@ -23,7 +23,13 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment import replications, stability, statistics
-from asyncsim.experiment.parameters import ScaledValue, made, scaled_ends, swept_labels
+from asyncsim.experiment.parameters import (
+    ScaledValue,
+    made,
+    scaled_ends,
+    swept_labels,
+    takes_durations,
+)
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval
@@ -31,11 +37,14 @@ from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Deliveries, StrategySpecification
 from asyncsim.model.strategies import Strategy, specification_of
-from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, text_of
+from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
+from asyncsim.model.words import field_in_words, is_probability
 
+Found = tuple[float | None, float | None, float | None]  # an answer and the ends of its interval
 RANGE = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"
-SCALES = ("duration", "number", "whole number")
+NUMBERS = ("number", "whole number")
+SCALES = ("duration", *NUMBERS)
 WORKERS_FIELD, LOSS = "server.workers", "strategy.loss"
 WEEKLY_VOLUME = "arrivals.volume"  # a factor on the rates of a week
 TOLERANCE = 0.01  # values closer than this share of themselves count as one
@@ -87,6 +96,8 @@ class SearchSpace:
 
     def text(self, x: float, like: float | None = None) -> str:
         """Return a value as text, a duration in the unit that another one is shown in."""
+        if is_probability(self.field):
+            return percent(x)
         if self.scale != "duration":
             return number_text(x) + self.unit
         if like is None:
@@ -265,7 +276,10 @@ class Evaluations:
             wanted = Target.parse(target, scenario)
         else:
             wanted = Target(Measure.of(figure, scenario), math.inf)
-        return cls(scenario, strategies, SearchSpace.between(field, between), wanted, effort)
+        space = SearchSpace.between(field, between)
+        if space.scale in NUMBERS and takes_durations(scenario, strategies, field):
+            space = evolve(space, scale="duration")  # plain numbers are seconds there
+        return cls(scenario, strategies, space, wanted, effort)
 
     @property
     def measure(self) -> Measure:
@@ -307,11 +321,20 @@ class Evaluations:
             played = zip(*self._play.collect(plan, keep, range(effort.replications)), strict=True)
             self._samples[x] = [Sample(*map(list, zip(*runs, strict=True))) for runs in played]
             if all(math.isnan(value) for measure in self.at(x) for value in measure):
+                name, field = self.measure.metric, field_in_words(self.space.field)
                 raise ScenarioError(
-                    f"{self.measure.metric} was seen in no run at {self.space.field} = {shown}: "
-                    "does any step wait there, or check?"
+                    f"figure {name!r} was seen in no run, with {field} = {shown}: does any step "
+                    "wait there, or check?"
                 )
         return self._samples[x]
+
+    def lost(self, x: float, strategy: int) -> list[int]:
+        """Return the waits that never resumed at a value, by replication."""
+        return self._runs(x)[strategy].unresumed
+
+    def armed(self, x: float, strategy: int) -> list[int]:
+        """Return the armed waits at a value, by replication."""
+        return self._runs(x)[strategy].armed
 
     def interval(self, x: float, strategy: int = 0) -> Interval:
         """Return mean and interval at a value; that of a quantile includes the chance of losses."""
@@ -409,13 +432,13 @@ class Evaluations:
         for name, load in most.items():
             if load.mean <= NEARLY_FULL:
                 continue
-            half = f" ± {load.half_width:.1%}" if load.half_width > 5e-4 else ""
+            half = f" ± {percent(load.half_width)}" if load.half_width > 5e-4 else ""
             backlog = ": checks may become fewer and waits time out, or else a backlog grows"
             if self.overload(x).certain or name != stability.WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
-                f"at {self.space.text(x)} {name} would need {load.mean:.1%}{half} of the time "
-                f"there is, if all days are alike{backlog * (load.mean > 1)}"
+                f"at {self.space.text(x)} {name} would need {number_text(100 * load.mean)} %{half} "
+                f"of the time there is, if all days are alike{backlog * (load.mean > 1)}"
             )
         return list(dict.fromkeys(notes))
 

@@ -12,13 +12,21 @@ import re
 import numpy as np
 from attrs import frozen
 
-from asyncsim.engine.metrics import METRICS, check_metric, metrics_of
+from asyncsim.engine.metrics import (
+    METRICS,
+    check_metric,
+    is_number,
+    measured,
+    metric_in_words,
+    metric_text,
+    metrics_of,
+)
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.statistics import quantile
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.units import InvalidValue, duration, meant, number, share_hint, text_of
+from asyncsim.model.units import InvalidValue, duration, meant, number, percent, share_hint, text_of
 from asyncsim.model.validation import scenario_error
 
 RIGHT = (
@@ -79,6 +87,21 @@ class Measure:
         """Whether it is a mean or a quantile of the latency."""
         return self.quantile is not None or self.metric == "mean_latency"
 
+    def measured(self, shown: str) -> str:
+        """Return a clause with its value: ``"95 of 100 waits resume within 18 s"``."""
+        q = self.quantile
+        if q is None or q == 1.0:
+            return measured(self.metric, shown)
+        whole = f"{100 * q:.6g}"
+        some = f"{whole} % of the waits" if "." in whole else f"{whole} of 100 waits"
+        return f"{some} resume within {shown}"
+
+    def again(self, shown: str) -> str:
+        """Return a clause with another value of it: ``"within 57 s"``, ``"it is 57 s"``."""
+        if self.quantile not in (None, 1.0):
+            return f"within {shown}"
+        return f"there are {shown}" if is_number(self.metric) else f"it is {shown}"
+
     @property
     def _endless(self) -> bool:
         return self.metric in ENDLESS or (self.lateness_costs and self.metric in LATE_COSTS)
@@ -94,24 +117,28 @@ class Measure:
 
     def unresumed_notes(self, ended: int, still_waiting: int) -> list[str]:
         """Return how the metric counts waits that ended without resuming or are still open."""
-        never, name = ended + still_waiting, self.metric
-        if not never or name in COUNTS:
+        never, name = ended + still_waiting, f"the {metric_in_words(self.metric)}"
+        if not never or self.metric in COUNTS:
             return []
         if self.of_latency:
-            when = f"more than {self.spare:.3g} of a run's waits are" if self.spare else "one is"
+            many = f"more than {percent(self.spare)} of the waits of a replication are"
+            when = many if self.spare else "one is"
             return [
                 f"{never:,} waits never resumed (timed out, or lost without a safety poll); they "
                 f"count as infinitely late, and {name} is infinite where {when}"
             ]
         if not self._endless:
-            return [f"{never:,} waits never resumed in these runs, of which {name} says nothing"]
+            verb = "show" if is_number(self.metric) else "shows"
+            return [
+                f"{never:,} waits never resumed in these replications; {name} {verb} none of them"
+            ]
         how = "they cost their lateness up to then"
-        if name in ENDLESS:
+        if self.metric in ENDLESS:
             how = "their instances went on and count, or failed and do not"
         notes = {
             f"{ended:,} waits timed out, were given up or cancelled; {how}": ended,
-            f"{still_waiting:,} waits were still open at the end of their runs and count as "
-            f"infinitely late: one makes {name} infinite": still_waiting,
+            f"{still_waiting:,} waits were still open at the end of their replications and count "
+            f"as infinitely late: one makes {name} infinite": still_waiting,
         }
         return [note for note, count in notes.items() if count]
 
@@ -120,10 +147,10 @@ class Measure:
         """The note where callbacks are lost for good and the metric leaves no wait out."""
         remedy = "give the step a time-out or the strategy a safety poll"
         if self.metric in QUANTILES or self.metric == "mean_latency":
-            remedy = "give the strategy a safety poll, or ask for a quantile such as p95_latency"
+            remedy = "give the strategy a safety poll, or ask for a quantile such as `p95_latency`"
         return (
-            f"any loss at all makes {self.metric} infinite, since a callback that is lost for good "
-            f"is infinitely late; {remedy}"
+            f"any loss at all makes the {metric_in_words(self.metric)} infinite, since a callback "
+            f"that is lost for good is infinitely late; {remedy}"
         )
 
 
@@ -181,6 +208,12 @@ class Target:
     def __str__(self) -> str:
         bound = text_of(self.bound) if self.measure.is_time else f"{self.bound:g}"
         return f"{self.measure.metric} <= {bound}"
+
+    def in_words(self, unit: str) -> str:
+        """Return it as a clause: ``"the mean latency is at most 1 min"``."""
+        bound = metric_text(self.measure.metric, self.bound, unit)
+        of_waits = self.measure.quantile not in (None, 1.0)
+        return self.measure.measured(bound if of_waits else f"at most {bound}")
 
 
 def _nearest_target(words: str, scenario: Scenario) -> str:

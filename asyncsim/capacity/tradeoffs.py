@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
@@ -16,14 +17,15 @@ import scipy
 from attrs import frozen
 
 from asyncsim import plots
-from asyncsim.capacity.questions import NOT_FOUND, Capacity, Found, PlannerAnswer
-from asyncsim.capacity.search import LOSS, Effort, Evaluations, Options, bisect
+from asyncsim.capacity import sentences
+from asyncsim.capacity.questions import NOT_FOUND, Capacity, PlannerAnswer
+from asyncsim.capacity.search import LOSS, Effort, Evaluations, Found, Options, bisect
 from asyncsim.capacity.target import Measure
-from asyncsim.engine.metrics import metric_scale
+from asyncsim.engine.metrics import metric_in_words, metric_scale, metric_text
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import Replications, RunSummary, WaitCounts, labelled, runner
-from asyncsim.experiment.statistics import Interval, interval_of, paired_interval
+from asyncsim.experiment.statistics import Uneven, interval_of, paired_interval
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
     Backoff,
@@ -33,10 +35,12 @@ from asyncsim.model.strategies import (
     Polling,
     Strategy,
 )
+from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error, with_own_tables
+from asyncsim.model.words import field_in_words, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 GRID = 7  # values of the whole range that are tried for changes of the better strategy
 USUAL: tuple[Strategy, ...] = (
@@ -108,22 +112,22 @@ def break_even(
         found = NOT_FOUND
         if changes:
             found = _crossing(tried, grid[changes[0]], grid[changes[0] + 1])
-    exactly = ""
-    losers = [k for k in range(2) if tried.loses_callbacks(k)]
-    if losers:
-        found, exactly, notes = _break_even_of_loss(tried, losers)
-    else:
-        notes = _lead_notes(tried, leads, found[0])
-    decided = [lead.certain for lead in leads if lead.certain]
-    turns = sum(one != next_one for one, next_one in pairwise(decided))
+        decided = [lead.certain for lead in leads if lead.certain]
+        turns = sum(one != next_one for one, next_one in pairwise(decided))
+        losers = [k for k in range(2) if tried.loses_callbacks(k)]
+        if losers:
+            found, text = _break_even_of_loss(tried, losers)
+        else:
+            text = _break_even_text(tried, grid, leads, found, turns <= 1)
     load_notes = [] if found[0] is None else tried.load_notes(found[0])
+    name = field_in_words(field)
     return Capacity(
-        f"break-even in {figure} of {' and '.join(tried.labels)}",
+        f"{name} at which {' and '.join(tried.labels)} have the same {metric_in_words(figure)}",
         tried,
         found,
-        instead_of_interval=exactly,
+        text,
         one_way=bool(losers) or turns <= 1,
-        notes=[*notes, *tried.unresumed_notes(), *load_notes],
+        notes=[*_infinite_notes(tried, found[0]), *tried.unresumed_notes(), *load_notes],
     )
 
 
@@ -166,37 +170,50 @@ def _crossing(tried: Evaluations, below: float, above: float) -> Found:
     return value, low, high
 
 
-def _break_even_of_loss(tried: Evaluations, losers: list[int]) -> tuple[Found, str, list[str]]:
-    """Return answer, text and notes where strategies lose callbacks for good."""
+def _break_even_of_loss(tried: Evaluations, losers: list[int]) -> tuple[Found, str]:
+    """Return the answer and its sentence where strategies lose callbacks for good."""
     space, labels = tried.space, tried.labels
-    names = " and ".join(labels[k] for k in losers)
+    names = " and ".join(f"'{labels[k]}'" for k in losers)
     why = f"under {names} {tried.measure.any_loss_note}"
+    lost = sentences.losses(tried, tried.values)
     from_zero = space.field == LOSS and space.low == 0
-    if from_zero and len(losers) == 1 and labels[_lead(tried, 0.0).seems > 0] == names:
-        return (0.0, 0.0, 0.0), "any loss at all", [why]
+    if from_zero and len(losers) == 1 and losers[0] == (_lead(tried, 0.0).seems > 0):
+        zero = sentences.measured_at(tried, 0.0, strategy=losers[0])
+        return (0.0, 0.0, 0.0), f"A loss of 0 % is the break-even: there {zero}; {why}{lost}."
     if len(losers) == 2:
-        return NOT_FOUND, "", [f"neither is better: {why}"]
-    better = labels[1 - losers[0]]
-    return NOT_FOUND, "", [f"{better} is ahead wherever callbacks are lost: {why}"]
+        return NOT_FOUND, f"Neither is better: {why}{lost}."
+    k = 1 - losers[0]
+    level = sentences.measured_at(tried, space.low, strategy=k)
+    return NOT_FOUND, (
+        f"'{labels[k]}' is ahead wherever callbacks are lost: {sentences.at(space, space.low)} "
+        f"{level}; {why}{lost}."
+    )
 
 
-def _lead_notes(tried: Evaluations, leads: list[_Lead], value: float | None) -> list[str]:
-    """Return which strategy is better where, and whether chance decides the break-even."""
-    metric = tried.measure.metric
-    below, above = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
-    if value is None and not any(lead.certain for lead in leads):
-        return [f"neither is significantly better in {metric} anywhere in this range"]
-    if value is None:
-        return [f"{below} has the smaller {metric} over the whole range, {above} never"]
-    notes = [f"{below} has the smaller {metric} below, {above} above"]
+def _break_even_text(
+    tried: Evaluations, grid: list[float], leads: list[_Lead], found: Found, one_way: bool
+) -> str:
+    """Return which strategy is better where, as far as the differences are significant."""
+    if found[0] is not None:
+        labels = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
+        return sentences.break_even(tried, found, (labels[0], labels[1]), one_way)
+    sides = [lead.certain for lead in leads]
+    better = tried.labels[leads[0].seems > 0] if any(sides) else None
+    sure = sum(side == leads[0].seems for side in sides)
+    return sentences.no_break_even(tried, better, sure, grid)
+
+
+def _infinite_notes(tried: Evaluations, value: float | None) -> list[str]:
+    """Return whether chance decides the break-even, since the metric is infinite in some runs."""
+    if value is None or tried.measure.spare:
+        return []
     nearest = [value, *[x for x in tried.values if x > value][:1]]
-    infinite = any(math.inf in column for x in nearest for column in tried.at(x))
-    if infinite and not tried.measure.spare:
-        notes.append(
-            f"{metric} is infinite there in some runs: half of these runs hold a wait that never "
-            "resumes, and in longer ones the break-even may lie lower"
-        )
-    return notes
+    if not any(math.inf in column for x in nearest for column in tried.at(x)):
+        return []
+    return [
+        f"the {metric_in_words(tried.measure.metric)} is infinite there in some replications: half "
+        "of these hold a wait that never resumes, and in longer ones the break-even may lie lower"
+    ]
 
 
 @with_own_tables
@@ -229,7 +246,11 @@ class Frontier(PlannerAnswer):
     @property
     def question(self) -> str:
         """The question in words."""
-        return f"what nothing beats in {' and '.join(self.figures)}"
+        return f"strategies that no other beats in {self._metrics}"
+
+    @property
+    def _metrics(self) -> str:
+        return " and ".join(map(metric_in_words, self.figures))
 
     @property
     def strategies(self) -> list[str]:
@@ -240,9 +261,9 @@ class Frontier(PlannerAnswer):
     def _named(self) -> dict[str, str]:
         """Each strategy with the share of its waits that never resumed."""
         shares = zip(self.table["strategy"], self.table["unresumed_share"], strict=True)
-        return {label: plots.with_unresumed(label, share) for label, share in shares}
+        return {label: with_unresumed(label, share) for label, share in shares}
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw the strategies as crosses of intervals, the frontier as a line of steps.
 
         `size` is ``"page"`` or ``"slide"``.
@@ -251,26 +272,55 @@ class Frontier(PlannerAnswer):
         title = f"{self.scenario.name}: what cannot be had together"
         return plots.frontier(size, title, self.table, self.figures, (across, upwards))
 
-    def _sentence(self) -> str:
-        kept = self.table[self.table["on_frontier"] != NO]
-        names = ", ".join(
-            self._named[name] + (" (perhaps)" if on == PERHAPS else "")
-            for name, on in zip(kept["strategy"], kept["on_frontier"], strict=True)
-        )
-        return f"{self.scenario.name}: nothing beats {names} in {' and '.join(self.figures)}"
+    def findings(self) -> list[str]:
+        """Return what nothing beats, and each other strategy with what beats it."""
+        found, best = [], []
+        for row in self.table.to_dict("records"):
+            name = f"'{row['strategy']}' ({self._in_words(row)})"
+            better = " or ".join(f"'{one}'" for one in _split(row["beaten_by"], self.strategies))
+            if row["on_frontier"] == YES:
+                best.append(name)
+            elif row["on_frontier"] == NO:
+                found.append(f"{name} is beaten in both by {better}.")
+            else:
+                found.append(f"{name} is beaten by the means of {better}, not beyond chance.")
+        head = f"No other strategy beats {' or '.join(best)} in both."
+        return [head, *found] if best else found
+
+    def _in_words(self, row: Mapping[Any, Any]) -> str:
+        """Return both metrics of a strategy, and the share of its waits that never resumed."""
+        parts = [
+            f"{metric_in_words(name)} {self._interval(row, name, unit)}"
+            for name, unit in zip(self.figures, self.units, strict=True)
+        ]
+        never = row["unresumed_share"]
+        return ", ".join([*parts, *[f"{percent(never)} never resumed"] * (never > 0)])
+
+    def _interval(self, row: Mapping[Any, Any], name: str, unit: str) -> str:
+        ends = row[name], row[f"{name}_low"], row[f"{name}_high"]
+        found = Uneven.between(*ends, self.replications)
+        return found.in_words(partial(metric_text, name, unit=unit))
 
     def _shown_table(self) -> pd.DataFrame:
         table = self.table
         shown = table[["strategy"]].copy()
         if (table["unresumed_share"] > 0).any():
-            shown["never resumed"] = table["unresumed_share"].map(plots.percent)
+            shown["never resumed"] = table["unresumed_share"].map(percent)
         for name, unit in zip(self.figures, self.units, strict=True):
-            shown[plots.heading(name, unit)] = [
-                str(Interval(mean, high - mean, self.replications))
-                for mean, high in zip(table[name], table[f"{name}_high"], strict=True)
-            ]
-        shown[["on_frontier", "beaten_by"]] = table[["on_frontier", "beaten_by"]]
-        return shown
+            rows = table.to_dict("records")
+            shown[metric_in_words(name)] = [self._interval(row, name, unit) for row in rows]
+        return shown.assign(**{"on the frontier": table["on_frontier"],
+                               "beaten by": table["beaten_by"]})  # fmt: skip
+
+
+def _split(joined: str, labels: Sequence[str]) -> list[str]:
+    """Return the labels in a text that joins them; they may have commas of their own."""
+    found = []
+    while joined:
+        fitting = [one for one in labels if f"{joined}, ".startswith(f"{one}, ")]
+        found.append(max(fitting, key=len))
+        joined = joined[len(found[-1]) + 2 :]
+    return found
 
 
 def frontier(

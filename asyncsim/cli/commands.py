@@ -12,7 +12,6 @@ import textwrap
 from contextlib import suppress
 from typing import Any
 
-from asyncsim import plots
 from asyncsim.calibration.fit import Fit, fit
 from asyncsim.capacity.explain import Explanation, explain
 from asyncsim.capacity.questions import Capacity, fewest_workers, largest_volume
@@ -70,9 +69,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         engine=arguments.engine,
         n_jobs=arguments.jobs,
     )
-    arguments.document.show(
-        comparison, lambda found: _played(found) | {"findings": found.findings()}
-    )
+    arguments.document.show(comparison, _played)
     _save(comparison, arguments)
     options.write_report(arguments, comparison)
     return 0
@@ -86,6 +83,7 @@ def _played(found: Comparison | Sweep) -> Parts:
         "seed": found.seed,
         "confidence": found.confidence,
         "rows": rows_of(found.table),
+        "findings": found.findings(),
         "notes": found.notes,
     }
 
@@ -200,7 +198,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_folder(arguments.out, "--out")
     run = simulate(scenario_of(arguments), strategy, seed=arguments.seed, engine=arguments.engine)
-    arguments.document.show(run, _of_run, _run_text(run))
+    arguments.document.show(run, _of_run)
     if arguments.out:
         names = ("waits", "instances", "steps", "deliveries", "server", "open_waits", "overhead")
         for name in names:
@@ -211,21 +209,6 @@ def _run(arguments: argparse.Namespace) -> int:
         write_event_log(run, arguments.event_log)
         arguments.document.wrote("event log", arguments.event_log)
     return 0
-
-
-def _run_text(run: Run) -> str:
-    """Return the metrics of a run, one in a line, and its notes."""
-    units, summary = metrics_of(run.scenario), run.summary().iloc[0]
-    lossy = bool(summary["unresumed_share"] > 0)
-    lines = []
-    for name, value in summary.items():
-        unit = units[str(name)].unit if name in units else "1"
-        number = f"{value:,.6g}" if isinstance(value, float) else str(value)
-        number = "–" if number == "nan" else number
-        counted = plots.counted(str(name)) if lossy else ""
-        line = f"{name:24} {number} {unit if unit != '1' else ''}".rstrip()
-        lines.append(f"{line}, of {counted}" if counted else line)
-    return "\n".join([*lines, *run.notes])
 
 
 def _of_run(run: Run) -> Parts:
@@ -240,7 +223,8 @@ def _of_run(run: Run) -> Parts:
         for name in metrics
     ]
     head = {name: summary[name] for name in ("scenario", "seed", "engine", "instances")}
-    return head | {"replications": 1, "rows": rows, "notes": run.notes}
+    played = {"replications": 1, "rows": rows, "findings": run.findings()}
+    return head | played | {"notes": run.notes}
 
 
 RUN = Command(
@@ -333,9 +317,8 @@ def _fit(arguments: argparse.Namespace) -> int:
     arguments.document.show(found, _of_fit)
     check = found.check(strategy) if strategy else None
     if check is not None:
-        outside = check.outside.to_string(index=False) if len(check.outside) else ""
-        text = f"\n{check}\n{outside}"
-        arguments.document.show(check, lambda one: {"check": rows_of(one.table)}, text)
+        rows = {"check": rows_of(check.table)}
+        arguments.document.show(check, lambda _: rows, f"\n{check}")
     if arguments.out:
         found.scenario.save(arguments.out)
         arguments.document.wrote("scenario", arguments.out, before="\n")

@@ -75,12 +75,12 @@ KEYS = (
         "One per metric: `experiment`, `engine`, `metric`, `theory`, `bound`, `simulated`, `low`, "
         "`high`, `n`, `verdict`.",
     ),
-    ("findings", "compare, explain", "List of sentences: what matters most."),
+    ("findings", "compare, run, explain, sweep", "List of sentences: what matters most."),
     (
         "answers",
         "capacity",
-        "One per question: `question` and `text` in words, `field`, `value`, `low`, `high` (null "
-        "where the range has none).",
+        "One per question: `question` and `text` (the answer as a sentence), `field`, `value`, "
+        "`low`, `high` (null where the range has none).",
     ),
     ("bottleneck", "explain", "The part that overloads first, or null."),
     ("overloaded", "explain", "List of the parts that are asked for more than they can do."),

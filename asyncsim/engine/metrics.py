@@ -76,6 +76,8 @@ METRIC_ORDER = {name: place for place, name in enumerate(METRICS)}
 SECONDS = ("s", "worker s")  # units that are shown as durations
 QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_latency")
 ENDINGS = {"1": "st", "2": "nd", "3": "rd"}
+COUNTED = {"requests", "database_operations", "mean_open_waits", "armed", "timed_out", "failed"}
+COUNTED |= {"still_waiting", "open_waits", "busy_workers"}
 WORDS = {
     "max_latency": "longest latency",
     "overhead_worker_time": "worker time for noticing",
@@ -104,8 +106,19 @@ def metric_in_words(name: str, lossy: bool = False) -> str:
         teen = number[-2:-1] == "1" and "." not in number
         ending = "th" if teen or "." in number else ENDINGS.get(number[-1], "th")
         words = f"{number}{ending} percentile of the latency"
-    of = plots.counted(name) if lossy else ""
+    of = averaged(name) if lossy else ""
     return f"{words} of {of}" if of else words
+
+
+def averaged(name: str) -> str:
+    """Return what a metric averages, if it excludes unresumed waits, or an empty text.
+
+    >>> averaged("p95_latency"), averaged("mean_cycle_time"), averaged("requests")
+    ('resumed waits', 'instances that are done', '')
+    """
+    if name == "mean_cycle_time":
+        return "instances that are done"
+    return "resumed waits" if name.endswith("latency") else ""
 
 
 def metric_scale(name: str, unit: str, lossy: bool = False) -> plots.Scale:
@@ -114,16 +127,34 @@ def metric_scale(name: str, unit: str, lossy: bool = False) -> plots.Scale:
     return plots.Scale(metric_in_words(name, lossy), "number" if kind == "1" else kind)
 
 
+def measured(name: str, shown: str) -> str:
+    """Return a clause with the value of a metric, as it is `shown`.
+
+    >>> measured("cost", "12 EUR"), measured("requests", "450")
+    ('the cost is 12 EUR', 'there are 450 requests')
+    """
+    words = metric_in_words(name)
+    return f"there are {shown} {words}" if is_number(name) else f"the {words} is {shown}"
+
+
+def is_number(name: str) -> bool:
+    """Return whether a metric is a number of things, which are several."""
+    return name in COUNTED or (name.endswith("_per_wait") and name != "cost_per_wait")
+
+
 def metric_text(name: str, value: float, unit: str) -> str:
     """Return the value of a metric in human units; NaN is a dash.
 
     >>> metric_text("mean_latency", 450.0, "s"), metric_text("wasted_share", 0.971, "1")
     ('7.5 min', '97.1 %')
     """
-    if unit in SECONDS and math.isfinite(value):
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "infinite"
+    if unit in SECONDS:
         return f"{'-' if value < 0 else ''}{text_of(abs(value))}" if value else "0 s"
-    if is_share(name) and math.isfinite(value):
+    if is_share(name):
         return f"{number_text(100 * value)} %"
+    unit = "job" if unit == "jobs" and value == 1 else unit
     return number_text(value) if unit == "1" else f"{number_text(value)} {unit}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from attrs import asdict
 from asyncsim import plots
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph, Work
-from asyncsim.engine.metrics import compute_metrics, metric_text, metrics_of, spent
+from asyncsim.engine.metrics import compute_metrics, metric_in_words, metric_text, metrics_of, spent
 from asyncsim.engine.result import (
     DELIVERY_OUTCOMES,
     INSTANCE_OUTCOMES,
@@ -31,16 +32,17 @@ from asyncsim.engine.result import (
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import State, Wait
 from asyncsim.errors import ScenarioError, UnknownSerialNumber
+from asyncsim.model.html import findings_html
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling, Strategy
-from asyncsim.model.units import DurationLike, nearest
+from asyncsim.model.units import DurationLike, nearest, number_text
 from asyncsim.model.validation import cached_table
 from asyncsim.platform import can_compile
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 TIMELINE_COLUMNS = ["event", "start", "end", "text"]
 STEP_COLUMNS = ["instance", "activation", "step", "kind", "queued", "started", "ended", "outcome"]
@@ -309,7 +311,7 @@ class Run:
 
     def plot_timeline(
         self, serial_number: str, against: Strategy | None = None, size: str = "page"
-    ) -> Figure:
+    ) -> Picture:
         """Plot the life of one step under this strategy and another, one above the other.
 
         Both are played again with the same random numbers, which takes as long as two runs.
@@ -373,16 +375,47 @@ class Run:
         return f"Run({self.scenario.name!r}, {self.strategy.label}, {n} instances, {engine})"
 
     def _repr_html_(self) -> str:
+        table = pd.Series(self._in_words).to_frame(self.strategy.label)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        found = findings_html(self.findings())
+        return f"<b>{escape(self.scenario.name)}</b>{found}{notes}{table.to_html()}"
+
+    def __str__(self) -> str:
+        rows = self._in_words
+        width = max(map(len, rows))
+        lines = [f"{name:{width}}  {text}" for name, text in rows.items()]
+        return "\n".join([*self.findings(), *lines, *self.notes])
+
+    def findings(self) -> list[str]:
+        """Return how late steps resume, at what overhead, in one sentence; one run has no interval.
+
+        The share of waits that never resume is in it, if any.
+        """
+        found = self.summary().iloc[0]
+        late, share = found["mean_latency"], found["unresumed_share"]
+        armed, requests = (number_text(found[name]) for name in ("armed", "requests"))
+        if math.isnan(late):
+            words = f"none of {armed} waits resumes" if found["armed"] else "no step waits"
+        else:
+            words = f"{armed} waits resume "
+            if share > 0:
+                never = metric_text("unresumed_share", share, "1")
+                words = f"{never} of {armed} waits never resume, the others resume "
+            words += f"{metric_text('mean_latency', late, 's')} after completion on average, for "
+            words += f"{requests} requests"
+        return [f"Under '{self.strategy.label}' {words} (one run, so without an interval)."]
+
+    @property
+    def _in_words(self) -> dict[str, str]:
+        """What the run is of, and its metrics, in words and human units."""
         units = {name: metric.unit for name, metric in metrics_of(self.scenario).items()}
         rows, summary = {}, self.summary().iloc[0]
         lossy = bool(summary["unresumed_share"] > 0)
-        for name, value in summary.items():
-            unit = units.get(str(name), "1")
-            shown = metric_text(str(name), value, unit) if isinstance(value, float) else str(value)
-            rows[plots.heading(str(name), "1", lossy)] = shown
-        table = pd.Series(rows).to_frame(self.strategy.label)
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
-        return f"<b>{escape(self.scenario.name)}</b>{notes}{table.to_html()}"
+        for key, value in summary.items():
+            name = str(key)
+            text = metric_text(name, value, units[name]) if name in units else str(value)
+            rows[metric_in_words(name, lossy)] = text
+        return rows
 
 
 def wait_timeline(

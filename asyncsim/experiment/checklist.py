@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
 from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model import descriptions
 from asyncsim.model.scenario import Scenario
@@ -23,7 +24,7 @@ from asyncsim.model.units import number_text
 from asyncsim.model.words import server_in_words
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 MOST_METRICS = 30
 MOST_LETTERS = 1000  # of the description of a part; the scenario file has all of it
@@ -64,7 +65,7 @@ class Study(Protocol):
     def table(self) -> pd.DataFrame:
         """All results."""
 
-    def plot(self) -> Figure:
+    def plot(self) -> Picture:
         """Draw it."""
 
     def _repr_html_(self) -> str: ...
@@ -155,7 +156,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     for study in studies:
         if "figure" in study.table:
             metrics |= dict.fromkeys(study.table["figure"].unique())
-    outputs = [name.replace("_", " ") for name in list(metrics)[:MOST_METRICS]]
+    outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
     more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
     labels = dict.fromkeys(label for study in studies for label in study.strategies)
     steady = [isinstance(study, SteadyState) for study in studies]

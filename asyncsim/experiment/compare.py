@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,14 @@ from attrs import define
 
 from asyncsim import plots
 from asyncsim.engine.graph import Call, Graph
-from asyncsim.engine.metrics import SECONDS, MetricInfo, check_metric, is_share, metrics_of
+from asyncsim.engine.metrics import (
+    SECONDS,
+    MetricInfo,
+    check_metric,
+    is_share,
+    metric_in_words,
+    metrics_of,
+)
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
@@ -41,18 +47,18 @@ from asyncsim.experiment.statistics import (
 )
 from asyncsim.model.closed_forms import expected
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Grid, Service, StrategySpecification
 from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import single_link
-from asyncsim.model.units import DurationLike, count, text_of
+from asyncsim.model.units import DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 FIGURE = "mean_latency"  # whose precision is asked for by default
 SHOWN = (
@@ -63,7 +69,6 @@ SHOWN = (
 )  # the metrics of the short table; all of them are in `Comparison.table`
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
 THEORY_POINTS = 60  # intervals of a line of closed forms
-PARTS = ("latency", "overhead", "open waits")  # of the picture
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
 
 
@@ -80,6 +85,8 @@ class Comparison:
     warm_up: float
     _summaries: Mapping[str, Sequence[RunSummary]]
     _first: Mapping[str, Run]
+    parts: ClassVar = ("latency", "overhead", "open waits")
+    """Parts of the picture, in their order."""
 
     @property
     def replications(self) -> int:
@@ -248,9 +255,10 @@ class Comparison:
 
     def _heading(self, name: str) -> str:
         lossy = any(one.unresumed for one in self._waits.values())
-        return plots.heading(name, self._unit(name), lossy)
+        unit = self._unit(name)
+        return metric_in_words(name, lossy) + ("" if unit == "1" else f" [{unit}]")
 
-    def plot(self, *parts: str, size: str = "page") -> Figure:
+    def plot(self, *parts: str, size: str = "page") -> Picture:
         """Draw the comparison, or parts of it.
 
         Parameters
@@ -261,7 +269,7 @@ class Comparison:
         size
             ``"page"`` (850 pixels wide) or ``"slide"`` (16:9, with larger type).
         """
-        asked = {choice("parts", one, PARTS) for one in parts} or PARTS
+        asked = {choice("parts", one, self.parts) for one in parts} or self.parts
         found = plots.Compared(
             {label: self.latencies(label) for label in self.strategies},
             {label: waits.armed for label, waits in self._waits.items()},
@@ -270,7 +278,7 @@ class Comparison:
             {label: run.open_waits for label, run in self._first.items()},
         )
         title = f"{self.scenario.name}, {self._times}"
-        return plots.comparison(size, title, found, [part for part in PARTS if part in asked])
+        return plots.comparison(size, title, found, [part for part in self.parts if part in asked])
 
     @property
     def _theory(self) -> dict[str, pd.DataFrame]:
@@ -335,23 +343,20 @@ class Comparison:
     def __repr__(self) -> str:
         head = (
             f"{self.scenario.name}: {self._times}, {self._note}, mean ± half-width of the "
-            f"{self.confidence:.0%} interval"
+            f"{percent(self.confidence)} interval"
         )
         return "\n".join([*self.findings(), head, self.summary.to_string(), *self.notes])
 
     def _repr_html_(self) -> str:
         note = (
             f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
-            f"{self.confidence:.0%} interval. Hover over a row for its meaning."
+            f"{percent(self.confidence)} interval. Hover over a row for its meaning."
         )
         rows = [
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
         ]
-        said = "".join(f"<li>{escape(one)}</li>" for one in self.findings())
-        table = (f'<ul class="findings">{said}</ul>' if said else "") + metrics_html(
-            self.strategies, rows
-        )
+        table = findings_html(self.findings()) + metrics_html(self.strategies, rows)
         return result_html(self.scenario.name, table, note, self.notes)
 
 
@@ -433,7 +438,7 @@ def compare(
         goal = target(precision, within, unit)
         least = FEWEST if replications is None else max(FEWEST, wanted)
         rules = [
-            Precision(goal, confidence, first=least, name=f"{figure} under {label}")
+            Precision(goal, confidence, first=least, name=f"`{figure}` under {label}")
             for label in by_label
         ]
         most = max(most, least)

@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words, metric_text
 from asyncsim.model.html import CELL, TABLE
 from asyncsim.model.units import file_name, number_text
 from asyncsim.model.validation import argument, scenario_error
+from asyncsim.model.words import field_in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 # The beginning of a formula, full-width characters and a quote of its own included
 FORMULA = re.compile("['\\s]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
 
+DIFFERENCES = ("difference", "difference_low", "difference_high")
+COLUMNS = {"figure": "metric", "n": "replications"} | {
+    name: name.replace("_", ", ") for name in DIFFERENCES
+}
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -143,6 +149,17 @@ def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Seque
         f'<table style="{TABLE}"><thead><tr><th style="{left}"></th>{columns}</tr></thead>'
         f"<tbody>{body}</tbody></table>"
     )
+
+
+def table_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of metrics with their names in words and their values in human units."""
+    shown = table.drop(columns=["unit", "meaning"], errors="ignore")
+    names = table["figure"].tolist()
+    shown["figure"] = [metric_in_words(name) for name in names]
+    for column in set(shown) & {"mean", "low", "high", "log", "simulated", *DIFFERENCES}:
+        values = zip(names, shown[column], table["unit"], strict=True)
+        shown[column] = [metric_text(*one) for one in values]
+    return shown.rename(columns=lambda name: COLUMNS.get(name) or field_in_words(str(name)))
 
 
 def table_html(table: pd.DataFrame) -> str:

@@ -122,6 +122,15 @@ def made(
     return changed(scenario, outer) if outer else scenario, tuple(new)
 
 
+def takes_durations(scenario: Scenario, strategies: Sequence[Strategy], name: str) -> bool:
+    """Return whether a field holds a time, so that a plain number in it is seconds."""
+    try:
+        made(scenario, strategies, {name: "1min"})
+    except ScenarioError:
+        return False
+    return True
+
+
 def _first(name: str) -> str:
     return name.partition(".")[0]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,14 @@ import pandas as pd
 from attrs import define, field, frozen
 
 from asyncsim import plots
-from asyncsim.engine.metrics import check_metric, metric_scale, metrics_of
+from asyncsim.engine.metrics import (
+    check_metric,
+    measured,
+    metric_in_words,
+    metric_scale,
+    metric_text,
+    metrics_of,
+)
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, ScenarioError, warn
 from asyncsim.experiment.replications import (
@@ -28,16 +36,24 @@ from asyncsim.experiment.replications import (
     warn_censored,
 )
 from asyncsim.experiment.simulate import check_engine
-from asyncsim.experiment.statistics import check_confidence, student_t
-from asyncsim.model.html import result_html
+from asyncsim.experiment.statistics import Interval, check_confidence, student_t
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import DurationLike, InvalidValue, count, number, positive_duration
+from asyncsim.model.units import (
+    DurationLike,
+    InvalidValue,
+    count,
+    number,
+    percent,
+    positive_duration,
+)
 from asyncsim.model.validation import argument, scenario_error
+from asyncsim.model.words import with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 FEWEST = 5  # replications that a target needs at least (the paper begins with 3)
 LOOK_AHEAD = 5  # further replications that must confirm it, as the paper recommends
@@ -50,11 +66,11 @@ class PrecisionTarget(NamedTuple):
     share: float | None = None
     within: float = math.nan
 
-    def text(self, unit: str) -> str:
+    def text(self, metric: str, unit: str) -> str:
         """Return it in words."""
         if self.share is not None:
-            return f"precision of {self.share:g}"
-        return f"precision of ± {self.within:g}{'' if unit == '1' else ' ' + unit}"
+            return f"precision of ± {percent(self.share)}"
+        return f"precision of ± {metric_text(metric, self.within, unit)}"
 
 
 def target(precision: object, within: object, unit: str) -> PrecisionTarget:
@@ -164,17 +180,17 @@ class Precision:
         begin = self._since[1] if self._since else max(self.known + 1, self.first)
         return max(begin + self.look_ahead * max(begin, 100) // 100 - self.known, 0)
 
-    def shortfall(self, label: str) -> str:
+    def shortfall(self, label: str, metric: str, unit: str) -> str:
         """Return how far the target was missed, in words."""
         if not self.known:
-            return f"{label}: no replication had the figure"
+            return f"{label}: no replication had it"
         if self.number is not None:
             return f"{label}: reached after {self.number}, but not confirmed by enough further ones"
         *_, half_width, share = self.steps[-1]
         if self.wanted.share is None:
-            return f"{label}: ± {half_width:.3g}"
+            return f"{label}: ± {metric_text(metric, half_width, unit)}"
         if share < 1:
-            return f"{label}: {share:.3g}"
+            return f"{label}: ± {percent(share)}"
         return (
             f"{label}: the mean cannot be distinguished from zero, so a share of it makes no "
             "sense; give within= instead"
@@ -186,9 +202,10 @@ def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str =
     missed = {label: rule for label, rule in rules.items() if not rule.enough}
     if missed:
         rule = next(iter(missed.values()))
-        reasons = "; ".join(one.shortfall(label) for label, one in missed.items())
+        reasons = "; ".join(one.shortfall(label, figure, unit) for label, one in missed.items())
         warn(
-            f"the {rule.wanted.text(unit)} of {figure} was not reached in {len(rule.steps)} "
+            f"the {rule.wanted.text(figure, unit)} of the {metric_in_words(figure)} was not "
+            f"reached in {len(rule.steps)} "
             f"replications ({reasons}){hint}",
             PrecisionWarning,
         )
@@ -212,7 +229,7 @@ class NeededReplications:
 
     @property
     def _target(self) -> str:
-        return next(iter(self._rules.values())).wanted.text(self.unit)
+        return next(iter(self._rules.values())).wanted.text(self.figure, self.unit)
 
     @property
     def strategies(self) -> list[str]:
@@ -263,13 +280,13 @@ class NeededReplications:
         rows["high"] = rows["mean"] + rows["half_width"]
         return rows[["strategy", "n", "value", "mean", "low", "high", "share"]]
 
-    def plot(self, size: str = "page") -> Figure:
+    def plot(self, size: str = "page") -> Picture:
         """Draw mean and interval over the number of replications, and where it was reached.
 
         `size` is ``"page"`` or ``"slide"``.
         """
         tables = {
-            plots.with_unresumed(str(label), self._shares[str(label)]): (
+            with_unresumed(str(label), self._shares[str(label)]): (
                 table, self.numbers[str(label)]
             )
             for label, table in self.table.groupby("strategy", sort=False)
@@ -278,42 +295,43 @@ class NeededReplications:
         scale = metric_scale(self.figure, self.unit, self._lossy)
         return plots.cumulative_means(size, title, tables, scale)
 
-    def _summary(self) -> pd.DataFrame:
-        rows = {}
+    def findings(self) -> list[str]:
+        """Return how many replications each strategy needs, and the metric after them."""
+        found = []
+        text = partial(metric_text, self.figure, unit=self.unit)
         for label, rule in self._rules.items():
             n = self.numbers[label]
             at = rule.steps[(n or len(rule.steps)) - 1]
-            rows[label] = {
-                "replications": "not reached" if n is None else str(n),
-                "played": str(len(rule.steps)),
-                "mean": f"{at.mean:.4g}",
-                "half-width": f"{at.half_width:.2g}",
-                "share": f"{at.share:.1%}",
-            }
-        table = pd.DataFrame.from_dict(rows, orient="index")
-        if self._lossy:  # they are in no mean, so their share stands beside it
-            table.insert(0, "never resumed", [plots.percent(one) for one in self._shares.values()])
-        return table
+            shown = Interval(at.mean, at.half_width, at.n).in_words(text)
+            clause = measured(self.figure, shown)
+            never = self._shares[label]
+            lost = f"; {percent(never)} of its waits never resume" if never > 0 else ""
+            if n is None:
+                played = f"'{label}' does not reach the {self._target} in {len(rule.steps)} "
+                found.append(f"{played}replications: {clause}{lost}.")
+            else:
+                needs = f"'{label}' needs {n} replications for a {self._target}"
+                found.append(f"{needs}: {clause}{lost}.")
+        return found
 
     @property
     def _head(self) -> list[str]:
-        """What is in the table, and which metrics were constant."""
+        """What is in the sentences, and which metrics were constant."""
+        played = ", ".join(f"{len(rule.steps)} under {one}" for one, rule in self._rules.items())
         note = (
-            f"{plots.heading(self.figure, self.unit, self._lossy)}: replications for a "
-            f"{self._target}, {self.confidence:.0%} interval"
+            f"{self.scenario.name}: {metric_in_words(self.figure, self._lossy)}; "
+            f"{percent(self.confidence)} intervals, replications played: {played}"
         )
         same = [label for label, rule in self._rules.items() if rule.steps[-1].half_width == 0]
         constant = "all values were equal, so nothing is known of what is rarer than that"
         return [note, f"{' and '.join(same)}: {constant}"] if same else [note]
 
     def __repr__(self) -> str:
-        note, *constant = self._head
-        head = f"{self.scenario.name}, {note}\n{self._summary().to_string()}"
-        return "\n".join([head, *constant, *self.notes])
+        return "\n".join([*self.findings(), *self._head, *self.notes])
 
     def _repr_html_(self) -> str:
-        body = self._summary().to_html(border=0) + "<br>".join(map(escape, self._head))
-        return result_html(self.scenario.name, body, warnings=self.notes)
+        note = "<br>".join(map(escape, self._head))
+        return result_html(self.scenario.name, findings_html(self.findings()), note, self.notes)
 
 
 def replications_for(

@@ -254,7 +254,9 @@ class _Bar(tqdm):  # type: ignore[type-arg]
     """A bar that also shows that kernels are being compiled, and leaves nothing in a notebook.
 
     There it is a line of HTML, replaced as it moves and emptied at the end: a notebook keeps the
-    state of bars that are made of widgets.
+    state of bars that are made of widgets. An output without data stays in the file, which shows
+    nothing: messages of Jupyter replace an output but remove none, except for `clear_output`, which
+    removes what the cell has printed as well.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -8,7 +8,6 @@ request to any other place, and prints on paper as it stands.
 from __future__ import annotations
 
 import base64
-import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,15 +16,15 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.checklist import (
     ChecklistItem,
     Study,
-    aim_of,
     checklist,
     in_words,
     runs_in_words,
@@ -35,6 +34,7 @@ from asyncsim.experiment.output import (
     check_writable,
     named_file,
     table_html,
+    table_in_words,
     write_csv_table,
     writing,
 )
@@ -43,17 +43,8 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.legend import Legend
-
 MOST_ROWS = 300  # of a table on the page; the file to download has all
-DPI = 160
-WIDER = 1.2  # a picture on the page, against its size in inches
-MARGIN = 0.08  # inches around a panel
-DASHES = {"-": "none", "--": "6 3", "-.": "6 2 1 2", ":": "1 3"}
-MARKS = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "*": "★", "<": "◀", "X": "✖"}
+SHARPNESS = 1.6  # pixels of a picture for each pixel of the page
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
 NO_BREAK = "&nbsp;"
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -270,16 +261,19 @@ def _study(number: int, study: Study, pictures: Sequence[str], several: bool) ->
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
     own = study._repr_html_().replace("<details>", "<details open>")  # paper shows it, too
     own = own.replace(" Hover over a row for its meaning.", "")  # a list of meanings follows
-    own = re.sub('<ul class="findings">.*?</ul>', "", own)  # they stand on the first page
-    table = study.table
+    own = re.sub('<(ul|p) class="findings">.*?</\\1>', "", own)  # they stand on the first page
+    table, shown = study.table, ""
+    if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
+        shown = _wide(table_html(table_in_words(table.head(MOST_ROWS))))
     text = (write_csv_table(table) or "").encode(errors="backslashreplace")
     csv = base64.b64encode(text).decode()
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
+    more = more if shown else f" ({len(table):,} rows)"
     return (
         f"<section><h2>{heading}</h2>{_wide(own)}{''.join(pictures)}"
         f'{_meanings(table)}<details class="all"><summary>All results{more}</summary>'
         f'<p><a download="study_{number}.csv" href="data:text/csv;base64,{csv}">as CSV</a></p>'
-        f"{_wide(table_html(table.head(MOST_ROWS)))}</details>"
+        f"{shown}</details>"
         f'<p class="paper small">All results ({len(table):,} rows) are in the HTML file of this '
         "report.</p></section>"
     )
@@ -295,7 +289,7 @@ def _meanings(table: pd.DataFrame) -> str:
     if not {"figure", "meaning"} <= set(table):
         return ""
     known = table.drop_duplicates("figure")
-    words = zip(known["figure"].str.replace("_", " "), known["meaning"], strict=True)
+    words = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
     return (
         '<details class="all"><summary>What the metrics mean</summary>'
         f"{_rows(dict(words))}</details>"
@@ -329,66 +323,11 @@ def _scenario(scenario: Scenario) -> str:
 
 
 def _pictures(study: Study) -> Iterator[str]:
-    """Yield the panels of a study's picture, each readable by itself on a narrow screen."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
+    """Yield the picture of a study, or each of its parts, which scroll on a narrow screen."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of layout, issued when it was played
-        figure = study.plot()
-        canvas = FigureCanvasAgg(figure)
-        panels = [ax for ax in figure.axes if ax.get_visible()]
-        if any(_depends(ax) for ax in panels):
-            titles = [_axes_in_words(ax) for ax in panels if ax.get_label() != "<colorbar>"]
-            yield _picture(figure, "tight", f"{aim_of(study)}. {' '.join(titles)}", "")
-            return
-        keys = "".join(map(_keys, figure.legends))
-        labels = [text.get_text() for one in figure.legends for text in one.get_texts()]
-        for one in figure.legends:
-            one.set_visible(False)  # it stands below each panel
-        canvas.draw()  # type: ignore[no-untyped-call]
-        for ax in panels:
-            box: Any = ax.get_tightbbox()
-            inches = box.transformed(figure.dpi_scale_trans.inverted()).padded(MARGIN)
-            shown = f" For {'; '.join(labels)}." if labels else ""
-            yield _picture(figure, inches, f"{_axes_in_words(ax)}{shown}", keys)
-
-
-def _depends(ax: Axes) -> bool:
-    """Return whether a panel needs others beside it: a colour bar, or the labels of a column."""
-    return ax.get_label() == "<colorbar>" or len(ax.get_shared_x_axes().get_siblings(ax)) > 1
-
-
-def _axes_in_words(ax: Axes) -> str:
-    title = ax.get_title(loc="left") or ax.get_title()
-    axes = f"{ax.get_ylabel()} over {ax.get_xlabel()}".strip()
-    return " ".join(_sentence(" ".join(text.split())) for text in (title, axes) if text)
-
-
-def _picture(figure: Figure, box: Any, alt: str, keys: str) -> str:
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI, bbox_inches=box)
-    data = png.getvalue()
-    pixels = int.from_bytes(data[16:20], "big")  # the width in the header of a PNG file
-    width = round(pixels / DPI * 96 * WIDER)
-    caption = f"<figcaption>{keys}</figcaption>" if keys else ""
-    return (
-        f'<figure><img alt="{escape(alt)}" width="{width}" '
-        f'src="data:image/png;base64,{base64.b64encode(data).decode()}">{caption}</figure>'
-    )
-
-
-def _keys(legend: Legend) -> str:
-    """Return a legend as HTML, which wraps on narrow screens."""
-    found = ""
-    for line, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
-        one: Any = line
-        dashes = DASHES.get(str(one.get_linestyle()), "none")
-        colour = escape(str(one.get_color()))
-        found += (
-            '<span class="key"><svg viewBox="0 0 26 9" aria-hidden="true">'
-            f'<line x1="0" y1="4.5" x2="26" y2="4.5" stroke="{colour}" stroke-width="1.8" '
-            f'stroke-dasharray="{dashes}"/><text x="13" y="7.7" font-size="9" '
-            f'text-anchor="middle" fill="{colour}">{MARKS.get(str(one.get_marker()), "")}</text>'
-            f"</svg>{escape(text.get_text())}</span>"
-        )
-    return found
+        draw: Any = study.plot
+        for part in getattr(study, "parts", [None]):
+            picture = draw(part) if part else draw()
+            label = 'class="wide" tabindex="0" role="region" aria-label="picture"'
+            yield f"<figure><div {label}>{picture.image(SHARPNESS)}</div></figure>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy
@@ -59,6 +59,30 @@ class Interval:
         decimals = max(1 - math.floor(math.log10(half)), 0)
         return f"{self.mean:,.{decimals}f} ± {half:,.{decimals}f}"
 
+    def in_words(self, text: Callable[[float], str]) -> str:
+        """Return the mean with its ends, each as `text` shows a number.
+
+        >>> Interval(60.0, 2.0, 5).in_words("{:g} s".format)
+        '60 s (58 to 62 s)'
+        """
+        if not self.n:
+            return "–"
+        mean = "infinite" if math.isinf(self.mean) else text(self.mean)
+        return f"{mean} ({self.ends_in_words(text)})"
+
+    def ends_in_words(self, text: Callable[[float], str]) -> str:
+        """Return the ends of the interval."""
+        if math.isnan(self.half_width):
+            return "in one replication alone, so without an interval"
+        if self.low == self.high:
+            return "in every replication"
+        if math.inf in (-self.low, self.high):
+            ends = [f"{text(self.low)} or more"] * math.isfinite(self.low)
+            ends += [f"{text(self.high)} or less"] * math.isfinite(self.high)
+            return ends[0] if ends else "without an interval"
+        low, high = text(self.low), text(self.high)
+        return span_text(low, high) if low != high else "± 0.1 % at most"
+
     @property
     def percent(self) -> str:
         """The text of a share, in per cent."""
@@ -75,11 +99,27 @@ class Interval:
         return f"{Interval(self.mean / size, self.half_width / size, self.n)} {unit}"
 
 
+def span_text(low: str, high: str) -> str:
+    """Return two ends with their unit, once if it is the same.
+
+    >>> span_text("58 s", "62 s"), span_text("58 s", "1.1 min")
+    ('58 to 62 s', '58 s to 1.1 min')
+    """
+    number, _, unit = low.partition(" ")
+    return f"{number if unit == high.partition(' ')[2] else low} to {high}"
+
+
 @frozen
 class Uneven(Interval):
     """An interval whose ends are not equally far from the mean."""
 
     ends: tuple[float, float] = (-math.inf, math.inf)
+
+    @classmethod
+    def between(cls, mean: float, low: float, high: float, n: int) -> Uneven:
+        """Return the interval of a row of a table."""
+        half = 0.0 if low == high else (high - low) / 2
+        return cls(mean, half, n, (low, high))
 
     @property
     def low(self) -> float:
@@ -124,9 +164,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(float(found.mean()) if n else math.nan, half, n)
 
 
-def paired_interval(
-    first: Sequence[float], other: Sequence[float], confidence: float = 0.95
-) -> Interval:
+def paired_interval(first: ArrayLike, other: ArrayLike, confidence: float = 0.95) -> Interval:
     """Return mean and t-interval of ``other - first``, in which common noise cancels."""
     return mean_interval(np.asarray(other, float) - np.asarray(first, float), confidence)
 

@@ -24,7 +24,15 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 
 from asyncsim import plots
-from asyncsim.engine.metrics import MetricInfo, metric_scale
+from asyncsim.engine.metrics import (
+    MetricInfo,
+    averaged,
+    is_number,
+    measured,
+    metric_in_words,
+    metric_scale,
+    metric_text,
+)
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
@@ -43,15 +51,15 @@ from asyncsim.experiment.statistics import (
 from asyncsim.model.arrivals import ArrivalTimes, UniformArrivals
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_zero, text_of
+from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_zero, percent, text_of
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from asyncsim.plots.style import Picture
 
 WIDEST_BIN = 60.0
 BATCH = 5  # observations per batch: the five of MSER-5
@@ -117,7 +125,7 @@ class SteadyState:
         """Whether there are no doubts."""
         return not self.doubts
 
-    def plot(self, window: int | None = None, size: str = "page") -> Figure:
+    def plot(self, window: int | None = None, size: str = "page") -> Picture:
         """Draw the cycles, Welch's moving average of 2·window + 1, the warm-up and the estimate.
 
         `size` is ``"page"`` or ``"slide"``.
@@ -135,16 +143,19 @@ class SteadyState:
 
     @property
     def text(self) -> str:
-        """The answer in words."""
-        unit = "" if self.unit == "1" else f" {self.unit}"
+        """The answer in one sentence."""
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
         never = f"; {self._unresumed}" if self._unresumed else ""
+        unit = "1" if is_number(self.figure) else self.unit
+        shown = self.estimate.in_words(partial(metric_text, self.figure, unit=unit))
+        of = f" of {averaged(self.figure)}" if self._unresumed and self.unit == "s" else ""
+        words = measured(self.figure, shown).replace(" is ", f"{of} is ", 1)
         found = (
-            f"{plots.heading(self.figure, '1', bool(self._unresumed))} {self.estimate}{unit} "
-            f"({self.confidence:.0%} interval, {self.method} over {runs}{never}), after "
-            f"a warm-up of {self.warm_up} of {len(self.averaged)} cycles of {text_of(self.cycle)}"
+            f"In the long run {words}{never}; {percent(self.confidence)} interval by {self.method} "
+            f"over {runs}, after a warm-up of {self.warm_up} of {len(self.averaged)} cycles of "
+            f"{text_of(self.cycle)}."
         )
-        return found if self.reliable else f"not reliable: {found}"
+        return found if self.reliable else f"Not reliable: {found[0].lower()}{found[1:]}"
 
     @property
     def _unresumed(self) -> str:
@@ -152,7 +163,7 @@ class SteadyState:
         missing = self.series["missing"].sum()
         if not missing:
             return ""
-        share = plots.percent(unresumed_share(missing, missing + self.series["weight"].sum()))
+        share = percent(unresumed_share(missing, missing + self.series["weight"].sum()))
         ended = "resumed" if self.observed == "waits" else "ended"
         return f"{share} of {self.observed} never {ended}"
 
@@ -173,17 +184,20 @@ class SteadyState:
 
     def findings(self) -> list[str]:
         """Return the estimate, or why it is not reliable, in one sentence."""
-        return [f"{self._head}: {self.text}"]
+        return [self.text]
+
+    @property
+    def _left_out_note(self) -> str:
+        return f"{self._head}: {self.meaning}; {self._left_out_text}"
 
     def __repr__(self) -> str:
         doubts = [f"! {doubt}" for doubt in self.doubts]
-        return "\n".join([f"{self._head}: {self.text}", *doubts, self._left_out_text, *self.notes])
+        return "\n".join([self.text, *doubts, self._left_out_note, *self.notes])
 
     def _repr_html_(self) -> str:
-        answer = f': <span title="{escape(self.meaning)}">{escape(self.text)}</span>'
         doubts = "".join(f"<li>{escape(doubt)}</li>" for doubt in self.doubts)
-        body = f"<ul>{doubts}</ul>" if doubts else ""
-        return result_html(self._head, body, escape(self._left_out_text), self.notes, answer)
+        body = findings_html(self.findings()) + (f"<ul>{doubts}</ul>" if doubts else "")
+        return result_html(self._head, body, escape(self._left_out_note), self.notes)
 
 
 def steady_state(
@@ -284,7 +298,8 @@ def steady_state(
     for note in found.notes:
         warn(note, CensoredWarning)
     if found.doubts:
-        warn(f"{figure} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
+        words = metric_in_words(figure)
+        warn(f"{words} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
     return found
 
 
@@ -372,7 +387,7 @@ def _weighted(values: Floats, weights: Floats, axis: int) -> Floats:
 def _trends(averaged: Floats, unended: Floats, mser: WarmUp) -> list[str]:
     """Return doubts from trends in what MSER-5 leaves, but at least the second half."""
     found: dict[str, list[str]] = {"rising": [], "falling": []}
-    for what, series in (("the figure", averaged), ("the number of running instances", unended)):
+    for what, series in (("the metric", averaged), ("the number of running instances", unended)):
         slope, chance = trend(series[min(mser.truncated, len(series) // 2) :])
         if chance < TREND_LEVEL:
             way = "rising" if slope > 0 else "falling"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import textwrap
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from contextlib import closing, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,12 +26,15 @@ from asyncsim.engine.metrics import (
     METRICS,
     check_metric,
     compute_metrics,
+    metric_in_words,
     metric_scale,
+    metric_text,
     metrics_of,
 )
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.experiment.checkpoint import Checkpoint, identity
+from asyncsim.experiment.claims import sweep_claims
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import (
     Point,
@@ -39,6 +42,7 @@ from asyncsim.experiment.parameters import (
     points_of,
     scaled_value,
     swept_labels,
+    takes_durations,
 )
 from asyncsim.experiment.replications import (
     STILL_OPEN,
@@ -52,18 +56,16 @@ from asyncsim.experiment.replications import (
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval, check_confidence, mean_interval
 from asyncsim.model.distributions import Floats
-from asyncsim.model.html import result_html
+from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import count, text_of
+from asyncsim.model.units import count, percent
 from asyncsim.model.validation import argument, cached_table, scenario_error
-from asyncsim.model.words import field_in_words
+from asyncsim.model.words import field_in_words, is_probability, with_unresumed
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from asyncsim.plots.style import Scale
+    from asyncsim.plots.style import Picture, Scale
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
@@ -139,7 +141,7 @@ class Sweep:
         """Warnings: points where waits were still open when runs stopped."""
         found = self._metrics.values()
         some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
-        where = f"at {some} of {len(found)} points (see the figure still_waiting)"
+        where = f"at {some} of {len(found)} points (see `still_waiting` in `.table`)"
         return [STILL_OPEN.format(where)] if some else []
 
     @property
@@ -153,42 +155,43 @@ class Sweep:
         check_metric(figure, self._priced)
         return self.table[self.table["figure"] == figure].reset_index(drop=True)
 
-    def _with_shares(self, figure: str) -> tuple[pd.DataFrame, str]:
-        """Return the rows of a metric with the share ``unresumed``, and its name in words."""
+    def _with_shares(self, figure: str) -> tuple[pd.DataFrame, bool]:
+        """Return the rows of a metric with the share ``unresumed``, and whether there is any."""
         table = self.of(figure).assign(unresumed=self.of("unresumed_share")["mean"])
-        lossy = bool((table["unresumed"] > 0).any())
-        return table, plots.heading(figure, str(table["unit"].iloc[0]), lossy)
+        return table, bool((table["unresumed"] > 0).any())
 
-    def plot(self, figure: str = "mean_latency", size: str = "page") -> Figure:
+    def plot(self, figure: str = "mean_latency", size: str = "page") -> Picture:
         """Draw a metric: lines over one swept field, a heat map per strategy over two.
 
         A sample, or a grid of more fields, is drawn as points, side by side over each field. `size`
         is ``"page"`` or ``"slide"``.
         """
-        table, _ = self._with_shares(figure)
-        lossy = bool((table["unresumed"] > 0).any())
+        table, lossy = self._with_shares(figure)
         scale = metric_scale(figure, str(table["unit"].iloc[0]), lossy)
-        places = {name: _places(table[name].tolist()) for name in self.names}
+        places, across = {}, {}
+        for name in self.names:
+            kind = {"time": name in self._times, "share": is_probability(name)}
+            places[name] = _places(table[name].tolist(), partial(_shown, **kind))
+            across[name] = _scale(field_in_words(name), table[name].iloc[0], **kind)
         title = f"{self.scenario.name}, {self._note}"
         if len(self.names) == 2 and not self._sampled:
             return self._maps(size, title, table, scale, places)
         shares = table.groupby("strategy")["unresumed"].agg(["max", "nunique"])
         texts = {
-            label: plots.with_unresumed(label, most, different > 1)
+            label: with_unresumed(label, most, different > 1)
             for label, most, different in shares.itertuples()
         }
         panels = []
         for name, place in places.items():
             placed = table.assign(x=[place[repr(value)][0] for value in table[name]])
             lines = {texts[s]: placed[placed["strategy"] == s] for s in self.strategies}
-            scale_of_field = _scale(field_in_words(name), table[name].tolist())
             ticks = {} if self._sampled else dict(place.values())
-            panels.append(plots.Panel(scale_of_field, lines, ticks))
+            panels.append(plots.Panel(across[name], lines, ticks))
         return plots.metric_over_fields(size, title, panels, scale, len(self.names) == 1)
 
     def _maps(
         self, size: str, title: str, table: pd.DataFrame, scale: Scale, places: dict[str, Places]
-    ) -> Figure:
+    ) -> Picture:
         texts: dict[str, list[str]] = {}
         for axis, (name, place) in zip("xy", places.items(), strict=True):
             order = sorted(place.values())
@@ -213,39 +216,85 @@ class Sweep:
             f"seed {self.seed}" + (f", {failed} with an error" if failed else "")
         )
 
+    def findings(self) -> list[str]:
+        """Return what matters most, in sentences with numbers and intervals.
+
+        Which waits never resume; at which points the mean latency is least and largest, or that
+        they do not differ beyond chance; which strategy is earlier, and where it is not; costs.
+        """
+        if self.replications < 2:
+            return []
+        played = {
+            f"{', '.join(map(' = '.join, zip(self._fields, self._values(point), strict=True)))}":
+            self._metrics[point.number]
+            for point in self._points
+            if point.number in self._metrics
+        }  # fmt: skip
+        costs = {
+            metrics_of(point.scenario)["cost"].unit
+            for point in self._points
+            if point.scenario and point.scenario.costs
+        }
+        unit = costs.pop() if len(costs) == 1 else ""
+        found = sweep_claims(played, self.strategies, unit, self.confidence)
+        return [f"{one.text[0].upper()}{one.text[1:]}." for one in found]
+
+    @property
+    def _fields(self) -> list[str]:
+        return [field_in_words(name) for name in self.names]
+
+    def _values(self, point: Point) -> list[str]:
+        """Return the values of the fields at a point in human units."""
+        return [
+            _shown(value, name in self._times, is_probability(name))
+            for name, value in zip(self.names, point.values, strict=True)
+        ]
+
+    @cached_property
+    def _times(self) -> set[str]:
+        """The swept fields in which a plain number is seconds."""
+        one = next((point for point in self._points if point.scenario), None)
+        if one is None or one.scenario is None:
+            return set()
+        known = one.scenario, one.strategies
+        return {name for name in self.names if takes_durations(*known, name)}
+
     def _short(self) -> tuple[pd.DataFrame, str]:
         """Return mean latency ± half-width and share never resumed, by point and strategy."""
-        table, words = self._with_shares("mean_latency")
+        table, lossy = self._with_shares("mean_latency")
         rows = []
         for point in self._points[:ROWS_SHOWN]:
             part = table.loc[table["point"] == point.number, ["mean", "high", "n", "unresumed"]]
             texts = [
-                point.error or plots.with_unresumed(str(Interval(mean, high - mean, n)), never)
+                point.error or with_unresumed(Interval(mean, high - mean, n).duration, never)
                 for mean, high, n, never in part.itertuples(index=False)
             ]
-            rows.append([*map(_shown, point.values), *texts])
-        return pd.DataFrame(rows, columns=[*self.names, *self.strategies]), words
+            rows.append([*self._values(point), *texts])
+        words = metric_in_words("mean_latency", lossy)
+        return pd.DataFrame(rows, columns=[*self._fields, *self.strategies]), words
 
     def __repr__(self) -> str:
         table, words = self._short()
-        head = f"{self.scenario.name}: {self._note}; {words}"
-        return "\n".join([head, table.to_string(index=False), *self.notes])
+        head = f"{self.scenario.name}: {self._note}; {words} ± half-width of the "
+        head += f"{percent(self.confidence)} interval"
+        return "\n".join([*self.findings(), head, table.to_string(index=False), *self.notes])
 
     def _repr_html_(self) -> str:
         table, words = self._short()
         hidden = len(self._points) - ROWS_SHOWN
         more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
         note = (
-            f"{self._note}; {words} ± half-width of the {self.confidence:.0%} interval.{more} "
-            "All figures are in <code>.table</code>, all runs in <code>.runs</code>."
+            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more} "
+            "All metrics are in <code>.table</code>, all runs in <code>.runs</code>."
         )
-        return result_html(self.scenario.name, table_html(table), note, self.notes)
+        body = findings_html(self.findings()) + table_html(table)
+        return result_html(self.scenario.name, body, note, self.notes)
 
 
 Places = dict[str, tuple[float, str]]  # of values, by their repr: axis position and text
 
 
-def _places(values: Sequence[Any]) -> Places:
+def _places(values: Sequence[Any], text_of: Callable[[Any], str]) -> Places:
     """Place values on an axis: numbers to scale, others equidistant."""
     different = {repr(value): value for value in values}
     readings = [scaled_value(value) for value in different.values()]
@@ -253,25 +302,29 @@ def _places(values: Sequence[Any]) -> Places:
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     places = {}
     for k, ((key, value), found) in enumerate(zip(different.items(), readings, strict=True)):
-        text = text_of(found.number) if found and found.scale == "duration" else str(value)
-        if " " in str(value):  # whole objects may be swept, too
+        text = text_of(value)
+        if found is None and " " in text:  # whole objects may be swept, too
             text = textwrap.fill(textwrap.shorten(text, 60, placeholder=" …"), 22)
         places[key] = found.number if found and to_scale else float(k), text
     return places
 
 
-def _scale(words: str, values: Sequence[Any]) -> Scale:
+def _scale(words: str, value: Any, time: bool, share: bool) -> Scale:
     """Return the scale of the axis of a field."""
-    found = scaled_value(values[0])
-    if found is None:
-        return plots.Scale(words)
+    found = scaled_value(value)
+    if found is None or time or share:
+        return plots.Scale(words, "duration" if time else "share" if share else "number")
     kind, _, unit = found.scale.partition("/")
     kind = {"clock time": "clock", "rate": f"/{unit}"}.get(kind, kind)
     return plots.Scale(words, kind)
 
 
-def _shown(value: object) -> str:
-    found = None if isinstance(value, float) else scaled_value(value)
+def _shown(value: object, time: bool, share: bool) -> str:
+    found = scaled_value(value)
+    if found and (time or found.scale == "duration"):
+        return metric_text("", found.number, "s")
+    if found and share:
+        return percent(found.number)
     if found and found.scale.startswith("rate"):  # of a sample: with all the digits of a float
         return min(f"{found.number:.6g}/{found.scale.partition('/')[2]}", str(value), key=len)
     return f"{value:.6g}" if isinstance(value, float) else str(value)

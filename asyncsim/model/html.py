@@ -45,6 +45,14 @@ def result_html(
     return f"<div><b>{escape(title)}</b>{of_title}{marked}{body}{below}</div>"
 
 
+def findings_html(sentences: Sequence[str]) -> str:
+    """Return what was found: one sentence is a paragraph, several are a list."""
+    if len(sentences) == 1:
+        return f'<p class="findings">{escape(sentences[0])}</p>'
+    lines = "".join(f"<li>{escape(one)}</li>" for one in sentences)
+    return f'<ul class="findings">{lines}</ul>' if lines else ""
+
+
 def note_html(html: str) -> str:
     """Return a small grey note to stand below a result."""
     return f'<div style="opacity:.7;font-size:90%">{html}</div>'

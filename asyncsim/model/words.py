@@ -33,7 +33,7 @@ JITTERED = {
     "equal": ", each drawn between half of that time and all of it",
     "decorrelated": "",
 }
-OWNERS = {"server": "the server", "strategy": "the strategy"}
+OWNERS = {name: f"the {name}" for name in ("server", "strategy", "process")}
 FIELDS = {
     "arrivals.count": "number of arrivals",
     "server.poll_work": "worker time of a check",
@@ -76,13 +76,27 @@ def field_in_words(name: str) -> str:
         return FIELDS.get(name, name.replace("_", " "))
     if first == "costs":
         return f"price of a {' of '.join(reversed(parts))}".replace("_", " ")
-    if first in ("systems", "process"):  # then comes the name of a system or step, as it is
-        first, *parts = parts[first == "process" and len(parts) > 1 :]
+    if first == "systems" or (first == "process" and len(parts) > 1):
+        first, *parts = parts[first == "process" :]  # the name of a system or step, as it is
     words = [OWNERS.get(first, first)]
     for part in parts:
         if part not in ("systems", "branches"):
             words.append(f"part {part}" if part.isdigit() else part.replace("_", " "))
     return " of ".join(reversed(words))
+
+
+def is_probability(name: str) -> bool:
+    """Return whether a field is shown in per cent, by its dotted name."""
+    return name.rpartition(".")[2] in ("loss", "duplicates", "skip", "failure")
+
+
+def with_unresumed(label: str, share: float, most: bool = False) -> str:
+    """Return the label of a strategy with its unresumed share, if any (or the largest, `most`).
+
+    >>> with_unresumed("callback", 0.2), with_unresumed("polling", 0.0)
+    ('callback (20 % never resumed)', 'polling')
+    """
+    return f"{label} ({'up to ' * most}{percent(share)} never resumed)" if share > 0 else label
 
 
 def time_in_words(time: Duration) -> str:

@@ -20,7 +20,7 @@ MODULES = {
     "fields": ("Map", "Panel", "Question", "answer", "cumulative_means", "metric_over_fields",
                "metric_over_two_fields", "near", "warm_up"),
     "fits": ("SystemFitted", "fitted", "metrics_checked"),
-    "style": ("Picture", "Scale", "counted", "heading", "percent", "with_unresumed"),
+    "style": ("Picture", "Scale"),
     "timelines": ("timeline",),
 }  # fmt: skip
 __all__ = [*chain.from_iterable(MODULES.values())]

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from asyncsim.model.units import number_text, percent, text_of
+from asyncsim.model.words import with_unresumed
 from asyncsim.plots.labels import beside
 from asyncsim.plots.style import (
     BLUE,
@@ -23,7 +24,6 @@ from asyncsim.plots.style import (
     picture,
     stretch,
     thin,
-    with_unresumed,
 )
 
 SHORTEST = 1e-3  # latencies below it are drawn at it, because a logarithmic axis has no zero

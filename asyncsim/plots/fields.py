@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import ArrayLike
 
 from asyncsim.model.units import percent, scale_of
+from asyncsim.model.words import with_unresumed
 from asyncsim.plots.labels import at_ends, beside, note
 from asyncsim.plots.style import (
     BLUE,
@@ -27,7 +30,6 @@ from asyncsim.plots.style import (
     picture,
     stretch,
     thin,
-    with_unresumed,
 )
 
 MOST_TICKS = 8
@@ -122,7 +124,7 @@ def metric_over_two_fields(
 
     `ticks` and `words` are values and names of the fields across and upwards.
     """
-    columns = 1 if len(ticks[0]) > 5 or len(maps) == 1 else 2
+    columns = min(len(maps), 3 if drawn.wide else 1 if len(ticks[0]) > 5 else 2)
     rows = -(-len(maps) // columns)
     axes = drawn.grid(rows, columns, 1.2 + rows * max(2.4, 1.2 + 0.45 * len(ticks[1])))
     drawn.head(title)
@@ -133,13 +135,14 @@ def metric_over_two_fields(
     for ax, (label, one) in zip(axes, maps.items(), strict=False):
         shown: Floats = np.asarray(one.values, dtype=float)
         lost: Floats = np.asarray(one.unresumed, dtype=float)
-        most = float(np.nanmax([*lost.flat, 0.0])) if shown.size > MOST_NUMBERS else 0.0
         image = ax.imshow(shown, origin="lower", aspect="auto", cmap="cividis", norm=norm)
         for axis, texts in zip((ax.xaxis, ax.yaxis), ticks, strict=True):
             step = -(-len(texts) // MOST_TICKS)
             axis.set_ticks(range(0, len(texts), step), list(texts)[::step])
-        ax.set(title=with_unresumed(label, most, most=True), xlabel=words[0], ylabel=words[1])
+        ax.set(title=label, xlabel=words[0], ylabel=words[1])
         ax.grid(False)
+        most = with_unresumed(label, float(np.nanmax([*lost.flat, 0.0])), most=True)
+        drawn.later.append(partial(_without_numbers, ax, most, shown.size > MOST_NUMBERS))
         for (row, column), value in np.ndenumerate(shown if shown.size <= MOST_NUMBERS else []):
             text, share = scale.text(value), float(lost[row, column])
             text += f"\n{percent(share)} never" * (share > 0)
@@ -147,10 +150,20 @@ def metric_over_two_fields(
             ax.text(column, row, text, ha="center", va="center", color="w" if dark else "k")
     for ax in axes[len(maps) :]:
         ax.remove()
-    bar = drawn.colorbar(image, ax=axes[: len(maps)])
+    bar = drawn.colorbar(image, ax=axes[: len(maps)], fraction=0.04, aspect=30)
     human(bar.ax.yaxis, scale)
     lines = {label: pd.DataFrame({"mean": np.ravel(one.values)}) for label, one in maps.items()}
     return f"{title}. {scale.words} by {words[0]} and {words[1]}. {_spans(lines, scale)}."
+
+
+def _without_numbers(ax: Axes, title: str, many: bool) -> bool:
+    """Remove numbers that do not fit into their cells; the title then has the largest loss."""
+    boxes = [text.get_window_extent() for text in ax.texts]
+    if many or any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)):
+        for text in list(ax.texts):
+            text.remove()
+        ax.set_title(title)
+    return True
 
 
 # --- an answer ------------------------------------------------------------------------------------
@@ -163,8 +176,8 @@ class Question(NamedTuple):
     ----------
     found
         The answer with the ends of its interval.
-    answer
-        The answer in words.
+    answer, sentence
+        The answer in words, and in a sentence for the alt text.
     bound
         The bound of the target, None without one.
     least
@@ -173,6 +186,7 @@ class Question(NamedTuple):
 
     found: Answer
     answer: str
+    sentence: str
     bound: float | None
     least: bool
 
@@ -199,7 +213,7 @@ def answer(
         if len(known):
             ends[label] = float(known["mean"].iloc[-1]), looks[label]["color"]
     stretch(ax, every["x"], every["mean"])
-    flat = _flat(ax, every, across) if asked.least else ""
+    goal, flat = "", _flat(ax, every, across) if asked.least else ""
     if not asked.least and None not in asked.found[1:]:
         ax.axvspan(*asked.found[1:], color=GREY, alpha=0.15, lw=0)  # type: ignore[arg-type]
     if (value := asked.found[0]) is not None:
@@ -207,16 +221,25 @@ def answer(
         top = {"xycoords": ax.get_xaxis_transform(), "xytext": (0, 0.3), "ha": "center"}
         note(ax, f"answer: {asked.answer}", (value, 1.0), GREY, va="bottom", **top)
     if asked.bound is not None:
-        ax.axhline(asked.bound, color=ORANGE, lw=thin(), ls="--")
-        ends[f"target: {upwards.text(asked.bound)}"] = asked.bound, ORANGE
+        goal = f"target: {upwards.text(asked.bound)}"
+        ax.axhline(asked.bound, color=ORANGE, lw=thin(), ls="--", label=goal)
+        ends[goal] = asked.bound, ORANGE
     human(ax.xaxis, across)
     human(ax.yaxis, upwards)
-    if asked.least and len(lines) == 1:
-        ends.clear()
-    at_ends(ax, ends)
-    goal = f" Target: {upwards.text(asked.bound)}." if asked.bound is not None else ""
+    if asked.least:  # the ends of the curve are out of sight
+        beside(
+            ax, {label: (points_of(lines[label]), colour) for label, (_, colour) in ends.items()}
+        )
+    else:
+        at_ends(ax, ends)
+    marks = "".join(f" {mark[0].upper()}{mark[1:]}." for mark in (goal, flat) if mark)
     spans = _spans(lines, upwards)
-    return f"{title}. {upwards.words} over {across.words}. {spans}.{goal}{flat and f' {flat}.'}"
+    return f"{title}. {asked.sentence} {upwards.words} over {across.words}. {spans}.{marks}"
+
+
+def points_of(table: pd.DataFrame) -> Floats:
+    """Return the points of a line."""
+    return table[["x", "mean"]].to_numpy(dtype=float)
 
 
 def _flat(ax: Axes, table: pd.DataFrame, scale: Scale) -> str:
@@ -309,11 +332,10 @@ def _cumulative_mean(ax: Axes, table: pd.DataFrame, reached: int | None, scale: 
         "single replications": (table[["n", "value"]].to_numpy(), GREY),
     }
     if reached is not None:
-        ax.axvline(reached, color=ORANGE, lw=thin(), ls="--")
+        enough = "narrow enough from here"
+        ax.axvline(reached, color=ORANGE, lw=thin(), ls="--", label=enough)
         heights = np.linspace(*ax.get_ylim(), 30)
-        courses["narrow enough from here"] = (
-            np.column_stack([np.full(30, float(reached)), heights]), ORANGE
-        )  # fmt: skip
+        courses[enough] = np.column_stack([np.full(30, float(reached)), heights]), ORANGE
     human(ax.xaxis, REPLICATIONS)
     human(ax.yaxis, scale)
     beside(ax, courses)

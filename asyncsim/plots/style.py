@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -107,8 +107,6 @@ class Picture(Figure):
 
     def get_tightbbox(self, *_: Any, **__: Any) -> Any:
         """Return the whole figure less the margin that a tight box adds: no size changes."""
-        from matplotlib import rcParams
-
         return self.bbox_inches.padded(-rcParams["savefig.pad_inches"])
 
     def grid(
@@ -158,16 +156,11 @@ class Picture(Figure):
                 break
             legend.remove()
 
-    def png(self) -> bytes:
-        """Return the picture as a PNG file."""
+    def image(self, sharpness: float = 1.0) -> str:
+        """Return the picture as HTML, with its text; `sharpness` is pixels for each of the page."""
         file = io.BytesIO()
-        self.savefig(file, format="png")
-        return file.getvalue()
-
-    def image(self) -> str:
-        """Return the picture as HTML, with its text."""
-        width = round(self.get_figwidth() * self.dpi)
-        data = base64.b64encode(self.png()).decode()
+        self.savefig(file, format="png", dpi=self.dpi * sharpness)
+        width, data = round(self.bbox.width), base64.b64encode(file.getvalue()).decode()
         return f'<img alt="{escape(self.alt)}" width="{width}" src="data:image/png;base64,{data}">'
 
     def _ipython_display_(self) -> None:
@@ -226,46 +219,7 @@ def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def thin() -> float:
     """Return the width of lines that explain, half of that of lines of data."""
-    from matplotlib import rcParams
-
     return float(rcParams["lines.linewidth"]) / 2
-
-
-# --- names ----------------------------------------------------------------------------------------
-
-
-def heading(name: str, unit: str, lossy: bool = False) -> str:
-    """Return the name of a metric in words, with its unit if it has one.
-
-    If some waits never resumed (`lossy`), the name includes what the metric averages.
-
-    >>> heading("mean_latency", "s"), heading("checks_per_wait", "1")
-    ('mean latency [s]', 'checks per wait')
-    >>> heading("mean_latency", "s", lossy=True)
-    'mean latency of resumed waits [s]'
-    """
-    of = f" of {counted(name)}" if lossy and counted(name) else ""
-    return name.replace("_", " ") + of + ("" if unit == "1" else f" [{unit}]")
-
-
-def counted(name: str) -> str:
-    """Return what a metric averages, if it excludes unresumed waits, or an empty text.
-
-    >>> counted("p95_latency"), counted("mean_cycle_time"), counted("requests")
-    ('resumed waits', 'instances that are done', '')
-    """
-    if name == "mean_cycle_time":
-        return "instances that are done"
-    return "resumed waits" if name.endswith("latency") else ""
-
-
-def with_unresumed(label: str, share: float, most: bool = False) -> str:
-    """Return the label of a strategy with its unresumed share, if any (or the largest, `most`).
-
-    >>> with_unresumed("callback", 0.2), with_unresumed("polling", 0.0)
-    ('callback (20 % never resumed)', 'polling')
-    """
-    return f"{label} ({'up to ' * most}{percent(share)} never resumed)" if share > 0 else label
 
 
 # --- axes -----------------------------------------------------------------------------------------

@@ -28,14 +28,17 @@ from functools import partial
 import pandas as pd
 from attrs import frozen
 
+from asyncsim.engine.metrics import METRICS, metric_in_words, metric_text
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.replications import jobs, mapping, progress_bar
-from asyncsim.experiment.statistics import check_replications, mean_interval
-from asyncsim.model.html import note_html
+from asyncsim.experiment.statistics import Uneven, check_replications, mean_interval
+from asyncsim.model.html import findings_html, note_html
 from asyncsim.model.validation import with_own_tables
 from asyncsim.verification.experiments import Experiment, all_experiments
 
 LEVEL = 0.05  # of each one-sided test, and of the test that calls a metric wrong
+TIMES = {"queueing_time", "herd_queueing_time", "noticing_queueing_time", "drained"}
+TIMES |= {"open_wait_seconds", "outside_time"}  # metrics of experiments alone, in seconds
 OK, WRONG, UNDECIDED = "ok", "wrong", "undecided"
 MEANING = (
     "ok: the whole 90 % interval of the simulated mean (low to high) lies within theory ± bound "
@@ -63,23 +66,38 @@ class Verification:
     def text(self) -> str:
         """Number of metrics equivalent to theory by engine, the others, and what verdicts mean."""
         lines = [
-            f"{engine}: {(rows['verdict'] == OK).sum()} of {len(rows)} figures are equivalent to "
+            f"{engine}: {(rows['verdict'] == OK).sum()} of {len(rows)} metrics are equivalent to "
             "theory"
             for engine, rows in self.table.groupby("engine", sort=False)
         ]
         bad = self.table[self.table["verdict"] != OK]
         lines += [
-            f"! {row.verdict}: {row.experiment} ({row.engine}), {row.figure}"
+            f"! {row.verdict}: {row.experiment} ({row.engine}), {metric_in_words(str(row.figure))}"
             for row in bad.itertuples()
         ]
         return "\n".join([*lines, MEANING])
 
+    def _shown_table(self) -> pd.DataFrame:
+        rows = []
+        for row in self.table.to_dict("records"):
+            name = str(row["figure"])
+            unit = "s" if name in TIMES else METRICS[name].unit if name in METRICS else "1"
+            text = partial(metric_text, name, unit="1" if unit == "money" else unit)
+            found = Uneven.between(row["simulated"], row["low"], row["high"], row["n"])
+            theory = f"{text(row['theory'])} ± {text(row['bound'])}"
+            simulated = found.in_words(text)
+            head = row["experiment"], row["engine"], metric_in_words(name)
+            rows.append((*head, theory, simulated, row["n"], row["verdict"]))
+        columns = ["experiment", "engine", "metric", "theory", "simulated", "replications"]
+        return pd.DataFrame(rows, columns=[*columns, "verdict"])
+
     def __repr__(self) -> str:
-        table = self.table.to_string(index=False, float_format=lambda x: f"{x:.5g}")
-        return f"{table}\n{self.text}"
+        return f"{self.text}\n{self._shown_table().to_string(index=False)}"
 
     def _repr_html_(self) -> str:
-        return f"{table_html(self.table)}{note_html(self.text)}"
+        first, *rest = self.text.splitlines()
+        found = findings_html([first, *rest[:-1]])
+        return f"{found}{table_html(self._shown_table())}{note_html(MEANING)}"
 
 
 def verify(

@@ -1,6 +1,7 @@
 """How long a herd takes to drain, against the closed form."""
 
 import math
+import re
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_copies_compete_with_the_herd():
     found = sim.herd_drain(nights(), twice, replications=3, **QUIET)
     assert not found.exact
     assert (found.herds["drained"] > 1.5 * found.herds["theory"]).all()
-    assert "theory says at least" in repr(found)
+    assert "theory gives at least" in repr(found)
 
 
 @pytest.mark.parametrize("words", ["50 refilled 2/s", "30 per 20 s"])
@@ -87,31 +88,37 @@ def test_lost_callbacks_are_counted_not_drained():
     found = sim.herd_drain(scenario, sim.Callback(loss=0.1), replications=3, **QUIET)
     lost = int(found.herds["never"].sum())
     assert 0 < lost < found.herds["herd"].sum() / 4
-    shown = repr(found)
-    assert f"; {lost / len(found.herds):,.0f} never; theory says at least" in shown
-    assert " resume within " in shown
+    (sentence,) = found.findings()
+    share = (found.herds["never"] / found.herds["herd"]).mean()  # of one herd each
+    assert f"but {100 * share:.3g} % (" in sentence
+    assert "of its waits never resume; theory gives at least" in sentence
+    assert " drains in " in sentence
 
 
 def test_callbacks_that_a_limit_turns_away_for_good_never_resume():
     """Handled at once, 30 of each herd are let in, and the others are not sent again."""
     limited = sim.WorkflowServer(3, callback_work=0, finish_limit="30 per 1h")
     found = sim.herd_drain(nights(server=limited), replications=2, **QUIET)
-    size = found.herds["herd"].mean()
-    shown = f"nights, callback: 30 of {size:,.0f} resume at once; {size - 30:,.0f} never"
-    assert repr(found) == shown
-    assert shown in found._repr_html_()
+    (sentence,) = found.findings()
+    assert re.match(
+        r"A herd of [\d.]+ \(.*\) waits drains in 0 s \(in every replication\), but ", sentence
+    )
+    assert repr(found).startswith(sentence)
+    assert f'<p class="findings">{sentence}</p>' in found._repr_html_()
     assert (found.per_size["never"] == found.per_size["herd"] - 30).all()
-    legend = found.plot().axes[0].get_legend()
+    labels = found.plot().axes[0].get_legend_handles_labels()[1]
     share = found.herds["never"].sum() / found.herds["herd"].sum()
-    assert f"({100 * share:.3g} % never resumed)" in legend.get_texts()[-1].get_text()
+    assert f"({100 * share:.3g} % never resumed)" in labels[-1]
 
 
 def test_a_herd_of_which_nothing_resumes_has_no_time_to_drain():
     """Every callback is lost."""
     scenario = nights(process=sim.Process("p", [sim.AsyncStep("post", "ledger", timeout="2d")]))
     found = sim.herd_drain(scenario, sim.Callback(loss=1.0), replications=2, **QUIET)
-    size = found.herds["herd"].mean()
-    assert repr(found).endswith(f": none resumes; {size:,.0f} never")
+    (sentence,) = found.findings()
+    assert sentence.endswith(
+        "does not drain: 100 % (in every replication) of its waits never resume."
+    )
 
 
 def test_polling_drains_by_its_interval():

@@ -98,7 +98,8 @@ def test_a_target_that_cannot_be_met_is_reported_with_the_best_value():
         herd(), sim.Callback("5s"), "max_latency <= 2s", replications=2, **QUIET
     )
     assert (answer.value, answer.high) == (None, None)
-    assert "none from 1 to 1,024; at 1,024 it is 6" in repr(answer)
+    assert answer.text.startswith("No number of workers from 1 to 1,024 is found with which")
+    assert ": with 1,024 it is 6" in answer.text
     assert set(answer.table["verdict"]) == {"not met"}
 
 
@@ -125,14 +126,17 @@ def test_callbacks_lost_while_a_queue_stays_short_are_reported():
     answer = sim.largest_volume(
         scenario, lossy, "longest_queue <= 20", between=(10, 1000), replications=3, **QUIET
     )
-    assert "waits never resumed in these runs, of which longest_queue says nothing" in repr(answer)
+    assert "waits never resumed in these replications; the longest queue shows none" in repr(answer)
     share = answer.table.set_index("value").loc[answer.value, "unresumed_share"]
     assert 0.8 < share < 1
-    shown = f"; never resumed: {100 * share:.3g} % of waits)"
-    assert answer.text.endswith(shown)
+    shown = f"; {100 * share:.3g} % ("
+    assert shown in answer.text
+    assert answer.text.endswith(" of the waits never resume.")
     figure = answer.plot()
-    assert shown in figure.axes[0].get_title(loc="left")
-    assert " % never resumed)" in figure.legends[0].get_texts()[0].get_text()
+    assert shown in figure.alt
+    assert any(
+        " % never resumed)" in text for text in figure.axes[0].get_legend_handles_labels()[1]
+    )
 
 
 @pytest.mark.parametrize("target", ["mean_cycle_time <= 1d", "cost <= 1e9"])
@@ -159,7 +163,9 @@ def test_a_field_that_a_strategy_lacks_raises_with_its_own():
 def test_a_metric_that_no_run_has_raises_at_once():
     """Without a search over a thousand workers."""
     scenario = herd(process=sim.Process("p", [sim.Step("work", "1s")]))
-    with pytest.raises(sim.ScenarioError, match=r"p95_latency was seen in no run.*any step wait"):
+    with pytest.raises(
+        sim.ScenarioError, match=r"figure 'p95_latency' was seen in no run.*any step wait"
+    ):
         sim.fewest_workers(scenario, sim.Callback(), "p95_latency <= 1s", replications=2, **QUIET)
 
 
@@ -204,7 +210,8 @@ def test_an_answer_shows_itself():
         herd(), sim.Callback(), "max_latency <= 60s", replications=2, **QUIET
     )
     assert repr(answer).startswith(
-        "fewest workers for max_latency <= 1 min under callback: 11 (95% interval 11 to 11)"
+        "11 workers (95 % interval: 11 alone): the longest latency is 55 s (in every replication); "
+        "with 10 it is 1.017 min (in every replication).\n"
     )
     assert "<table" in answer._repr_html_()
     (ax,) = answer.plot().axes
@@ -281,4 +288,4 @@ def test_metrics_that_count_unresumed_waits_have_no_note_that_they_ignore_them(f
     answer = sim.fewest_workers(
         scenario, polling, f"{figure} <= 90", between=(1, 4), replications=2, **QUIET
     )
-    assert "says nothing" not in repr(answer)
+    assert "none of them" not in repr(answer)

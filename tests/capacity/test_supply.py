@@ -84,10 +84,10 @@ def test_workers_without_time_to_spare_are_too_few_however_short_the_run():
     ask = {"strategy": sim.Callback(), "target": "p95_latency <= 2h", "replications": 2, **QUIET}
     answer = sim.fewest_workers(calls(), **ask)
     assert (answer.value, answer.low, answer.high) == (10, 10, 10)
-    assert "no fewer are offered: at 9 the workers would need 100.0%" in repr(answer)
+    assert "no fewer are offered: at 9 the workers would need 100 %" in repr(answer)
     none = sim.fewest_workers(calls(), between=(2, 6), **ask)
     assert none.value is None
-    assert "none is offered: at 6 the workers would need 150.0%" in repr(none)
+    assert "none is offered: at 6 the workers would need 150 %" in repr(none)
     volume = sim.largest_volume(calls("1/h", server=sim.WorkflowServer(3)), **ask)
     assert 2.9 < float(volume.value.removesuffix("/h")) < 3
 
@@ -264,7 +264,7 @@ def test_checks_that_fill_all_workers_are_no_overload():
         (polled("4000/h", length="20min"), "the workers would need "),
         (
             polled("2/h", systems={"office": sim.OnlineService("1h")}, length="4h"),
-            "office would need 200.0%",
+            "office would need 200 %",
         ),
     ],
 )
@@ -277,7 +277,7 @@ def test_no_interval_is_offered_where_none_keeps_up(scenario, who):
     assert set(answer.table["verdict"]) == {"overloaded"}
     cheapest = sim.cheapest_interval(scenario, **ask)
     assert (cheapest.value, cheapest.low, cheapest.high) == (None, None, None)
-    assert "overloaded" in cheapest.text
+    assert "overloaded: more work comes than can be done" in cheapest.text
     assert who in repr(cheapest)
 
 
@@ -287,7 +287,7 @@ def test_more_workers_are_no_help_if_they_check_ever_more_waits():
     scenario = polled("2/h", systems={"office": sim.OnlineService("1h")})
     answer = sim.fewest_workers(scenario, sim.Polling("10min"), **ask)
     assert answer.value is None
-    assert "office would need 200.0%" in repr(answer)
+    assert "office would need 200 %" in repr(answer)
     assert sim.fewest_workers(scenario, sim.Callback(), **ask).value == 1
     free = scenario.replace(server=sim.WorkflowServer(1))
     assert sim.fewest_workers(free, sim.Polling("10min"), **ask).value == 1
@@ -313,7 +313,7 @@ def test_an_answer_that_twice_the_length_undoes_says_so():
     ask = {"strategy": sim.Callback(), "replications": 4, **QUIET}
     short = sim.fewest_workers(scenario, target="mean_cycle_time <= 3h", **ask)
     assert short.value < 40
-    assert "over 2 d mean_cycle_time is" in repr(short)
+    assert "over 2 d the mean cycle time is" in repr(short)
     assert "give a longer length" in repr(short)
     enough = sim.fewest_workers(scenario, target="mean_cycle_time <= 64min", **ask)
     assert enough.value > 40

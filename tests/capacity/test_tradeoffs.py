@@ -56,7 +56,7 @@ def test_the_usual_strategies_are_played_if_none_are_named():
     """And the picture has one mark for each."""
     result = found(None, replications=2)
     assert len(result.table) >= 8
-    assert "nothing beats" in repr(result)
+    assert repr(result).startswith("No other strategy beats ")
     result.plot()
     assert "<table" in result._repr_html_()
 
@@ -93,17 +93,17 @@ def test_one_unlucky_run_does_not_decide_that_a_strategy_is_beaten():
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 def test_the_share_never_resumed_stands_beside_a_strategy():
-    """In the sentence, the table, its HTML and the legend, though no figure counts lost waits."""
+    """In the sentence, the table, its HTML and the picture, though no figure counts lost waits."""
     result = found(
         [sim.Callback(loss=0.3), sim.Polling("5min")], ("requests", "database_operations")
     )
     share = result.table.set_index("strategy")["unresumed_share"]
     assert 0.2 < share["callback, 30 % lost"] < 0.4
     assert share["polling 5 min"] == 0
-    named = f"callback, 30 % lost ({100 * share.iloc[0]:.3g} % never resumed)"
-    assert named in repr(result)
+    never = f"{100 * share.iloc[0]:.3g} % never resumed)"
+    assert never in result.findings()[0]
     assert ">never resumed</th>" in result._repr_html_()
-    texts = [text.get_text() for text in result.plot().figure.legends[0].get_texts()]
-    assert texts == [named, "polling 5 min"]
+    texts = result.plot().axes[0].get_legend_handles_labels()[1]
+    assert texts == [f"callback, 30 % lost ({never}", "polling 5 min"]
     sound = found([sim.Polling("5min")], ("requests", "database_operations"))
     assert "never" not in sound._repr_html_()

@@ -13,8 +13,7 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
-from asyncsim import plots
-from asyncsim.engine.metrics import METRICS, compute_metrics, latencies, metrics_of
+from asyncsim.engine.metrics import METRICS, averaged, compute_metrics, latencies, metrics_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 
@@ -139,7 +138,7 @@ def test_what_has_no_value_without_a_resumed_wait_is_marked_where_waits_were_los
     run = wait_for(sim.Polling(10.0), 100.0, until=50.0)
     found = compute_metrics(run.record, run.scenario)
     absent = {name for name in metrics_of(run.scenario) if math.isnan(found[name])}
-    assert absent == {name for name in METRICS if plots.counted(name)}
+    assert absent == {name for name in METRICS if averaged(name)}
 
 
 def test_a_share_of_no_checks_is_absent():

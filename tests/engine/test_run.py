@@ -38,7 +38,7 @@ def test_the_summary_is_one_tidy_row(run):
     assert "<b>by hand</b>" in html
     assert "polling 1 min" in html
     assert "mean latency" in html
-    assert "overhead worker time" in html
+    assert "worker time for noticing" in html
     assert f"<td>{text_of(row.p95_latency)}</td>" in html
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asyncsim as sim
-from asyncsim.experiment.claims import claims
+from asyncsim.engine.metrics import METRIC_ORDER, METRICS
+from asyncsim.experiment.claims import MOST, claims, sweep_claims
 from asyncsim.experiment.replications import labelled
 from asyncsim.experiment.statistics import Interval
 
@@ -113,3 +114,107 @@ def test_the_sentences_of_the_example():
     assert table["mean"].tolist() == long["mean"].tolist()
     with pytest.raises(sim.ScenarioError, match="did you mean 'mean_latency'"):
         found["latency"]
+
+
+# --- sweeps ---------------------------------------------------------------------------------------
+
+PAIR = ("a", "b")
+POINTS = ("workers = 1", "workers = 2", "workers = 4")
+
+
+def metrics_of(late, shares, replications, rng):
+    """Metrics of a point, replications × strategies × metrics, around given means."""
+    found = np.zeros((replications, 2, len(METRICS)))
+    noise = rng.normal(0.0, 1.0, (replications, 1))  # common to both strategies
+    own = rng.normal(0.0, 0.3, (replications, 2))
+    found[:, :, METRIC_ORDER["mean_latency"]] = np.asarray(late) + noise + own
+    lost = np.clip(np.asarray(shares) + rng.normal(0.0, 0.01, (replications, 2)), 0.0, 1.0)
+    found[:, :, METRIC_ORDER["unresumed_share"]] = np.where(np.asarray(shares) > 0, lost, 0.0)
+    found[:, :, METRIC_ORDER["cost"]] = 5.0
+    return found
+
+
+def student(values, level):
+    """The ends of Student's interval of a mean."""
+    half = scipy.stats.t.ppf((1 + level) / 2, len(values) - 1)
+    half *= values.std(ddof=1) / math.sqrt(len(values))
+    return values.mean() - half, values.mean() + half
+
+
+latencies = st.tuples(*[st.sampled_from([20.0, 20.2, 22.0, 60.0])] * 2)
+some_shares = st.tuples(*[st.sampled_from([0.0, 0.0, 0.2])] * 2)
+
+
+@settings(max_examples=thorough.times(100))
+@given(
+    st.tuples(*[st.tuples(latencies, some_shares)] * len(POINTS)),
+    st.integers(2, 8),
+    st.integers(0, 1000),
+)
+def test_claims_of_a_sweep_are_those_of_its_replications(described, replications, seed):
+    """Losses are complete; extremes and differences are significant among all that were chosen."""
+    rng = np.random.default_rng(seed)
+    points = {
+        name: metrics_of(late, shares, replications, rng)
+        for name, (late, shares) in zip(POINTS, described, strict=True)
+    }
+    found = sweep_claims(points, PAIR, "EUR", 0.95)
+    late, lost = (
+        {(name, k): one[:, k, METRIC_ORDER[metric]] for name, one in points.items() for k in (0, 1)}
+        for metric in ("mean_latency", "unresumed_share")
+    )
+    lossy = {PAIR[k] for (_, k), shares in lost.items() if shares.any()}
+    losses = [one for one in found if one.kind == "never resumed"]
+    assert found[: len(losses)] == losses
+    assert {one.strategy for one in losses} == lossy
+    assert len(found) - len(losses) <= MOST
+    for one in losses:
+        shares = lost[one.other, PAIR.index(one.strategy)]
+        assert shares.mean() == max(
+            x.mean() for (_, k), x in lost.items() if PAIR[k] == one.strategy
+        )
+        assert f"{100 * shares.mean():.3g} % (" in one.text
+    for one in found[len(losses) :]:
+        assert re.search(r"\(.*\)", one.text), one.text
+        names = [name for name in POINTS if name in one.text]
+        if one.metric == "cost":
+            assert "does not differ beyond chance" in one.text
+            continue
+        k = PAIR.index(one.strategy)
+        sound = [name for name in POINTS if not lost[name, k].any()]
+        assert set(names) <= set(sound)
+        if one.other.startswith(("a; ", "b; ")):
+            both = [name for name in sound if not lost[name, 1 - k].any()]
+            gaps = {name: late[name, 1 - k] - late[name, k] for name in both}
+            level = 1 - 0.05 / len(both)
+            sure = [name for name in both if student(gaps[name], level)[0] > 0]
+            if one.kind == "less":
+                assert f"at {len(sure)} of {len(both)} points" in one.text
+                assert names[0] in sure
+            else:
+                assert not sure
+            continue
+        low, high = (name for name in one.other.split("; "))
+        pairs = math.comb(len(sound), 2)
+        ends = student(late[high, k] - late[low, k], 1 - 0.05 / pairs)
+        assert (one.kind == "less") == (ends[0] > 0)
+        means = [late[name, k].mean() for name in sound]
+        assert (late[low, k].mean(), late[high, k].mean()) == (min(means), max(means))
+
+
+def test_the_sentences_of_a_sweep():
+    """Least and largest, who is earlier at how many points; no sentence of one replication."""
+    scenario = sim.Scenario.load("example:nightly_ledger")
+    grid = {"strategy.interval": ["1min", "1h"]}
+    pair = [sim.Callback("50ms"), sim.Polling("1min")]
+    found = sim.sweep(scenario, grid, pair, 3, 1, progress=False)
+    equal, polling, earlier = found.findings()
+    assert equal.startswith("Under 'callback' the mean latency does not differ beyond chance")
+    least = r"Under 'polling' the mean latency is least with interval of the strategy = 1 min: \d+"
+    assert re.match(least, polling)
+    assert "; with interval of the strategy = 1 h it is largest, " in polling
+    assert earlier.startswith(
+        "'callback' resumes earlier than 'polling' at 2 of 2 points; the least"
+    )
+    assert repr(found).startswith(equal)
+    assert sim.sweep(scenario, grid, pair, 1, progress=False).findings() == []

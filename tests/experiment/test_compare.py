@@ -116,7 +116,9 @@ def test_a_target_missed_is_reported_with_shortfall_and_alternative():
             progress=False,
         )  # fmt: skip
     (message,) = [str(one.message) for one in caught if one.category is sim.PrecisionWarning]
-    assert "precision of 0.01 of still_waiting was not reached in 12 replications" in message
+    assert (
+        "precision of ± 1 % of the waits still open was not reached in 12 replications" in message
+    )
     assert "callback, 1 % lost: " in message
 
 
@@ -164,7 +166,7 @@ def test_it_prints_and_shows_in_a_notebook():
     """Both forms name the scenario, the strategies, the interval and the figures."""
     comparison = compared()
     for shown in (repr(comparison), comparison._repr_html_()):
-        for part in ("outside", "polling 5 min", "95%", "mean latency"):
+        for part in ("outside", "polling 5 min", "95 %", "mean latency"):
             assert part in shown
     assert "difference" in repr(comparison)
 

@@ -77,8 +77,8 @@ def test_the_share_never_resumed_stands_first_beside_latencies(comparison):
     assert summary.iloc[0, 0] == "0 %"
     assert summary.iloc[0, 1].startswith(f"{100 * share[1]:.0f}")
     assert summary.iloc[0, 1].endswith(" %")
-    for name in ("mean", "p95", "max"):
-        assert f"{name} latency of resumed waits" in summary.index
+    for name in ("mean latency", "95th percentile of the latency", "longest latency"):
+        assert f"{name} of resumed waits" in summary.index
     assert "mean cycle time of instances that are done" in summary.index
     (note,) = comparison.notes
     assert "under callback, 30 % lost; they have no latency" in note

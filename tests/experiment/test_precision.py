@@ -137,9 +137,9 @@ def test_a_share_of_nothing_is_refused_and_the_way_out_named():
 @pytest.mark.parametrize(
     ("values", "shortfall"),
     [
-        ([math.nan] * 3, "no replication had the figure"),
+        ([math.nan] * 3, "no replication had it"),
         ([10.0] * 6, "reached after 5, but not confirmed"),
-        ([1.0, 9.0, 4.0, 5.0, 2.0, 8.0], "polling: 0.69"),
+        ([1.0, 9.0, 4.0, 5.0, 2.0, 8.0], "polling: ± 69"),
         ([0.0, 1.0, 0.0, 0.0, 0.0, 0.0], "give within= instead"),
     ],
 )
@@ -148,7 +148,7 @@ def test_the_shortfall_is_reported(values, shortfall):
     rule = Precision(PrecisionTarget(share=0.01))
     for value in values:
         rule.add(value)
-    assert shortfall in rule.shortfall("polling")
+    assert shortfall in rule.shortfall("polling", "mean_latency", "s")
 
 
 @pytest.mark.parametrize(

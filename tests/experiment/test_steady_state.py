@@ -105,8 +105,8 @@ def test_an_overloaded_system_has_no_steady_state(figure):
         found = found_of(scenario, figure)
     assert not found.reliable
     assert any("number of running instances" in doubt for doubt in found.doubts)
-    assert repr(found).startswith("nights, callback: not reliable")
-    assert "not reliable" in found._repr_html_()
+    assert repr(found).startswith("Not reliable: in the long run ")
+    assert "Not reliable" in found._repr_html_()
 
 
 def test_too_short_a_run_is_flagged():
@@ -244,7 +244,7 @@ def test_it_prints_shows_and_draws():
             "nights, polling 1 h",
             "cycle time",
             "replication/deletion over 4 replications",
-            "95%",
+            "95 %",
         ):
             assert part in shown
     ax = found.plot(window=3).axes[0]
@@ -262,4 +262,4 @@ def test_it_can_stand_in_a_report(tmp_path):
     )
     text = path.read_text(encoding="utf-8")
     assert "batch means" in text
-    assert "precision of 0.2" in text
+    assert "precision of ± 20 %" in text

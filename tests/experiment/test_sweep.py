@@ -402,8 +402,8 @@ def test_one_field_is_drawn_as_lines_with_bands():
     assert [line.get_label() for line in ax.lines] == ["callback", "polling 5 min"]
     assert ax.lines[0].get_xdata().tolist() == [1, 2, 60]
     assert len(ax.collections) == 2
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["1s", "1min", "2s"]
-    assert ax.get_ylabel() == "overhead worker time [worker s]"
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1 s", "1 min", "2 s"]
+    assert ax.get_ylabel() == "worker time for noticing"
 
 
 def test_two_fields_are_drawn_as_a_map_per_strategy():
@@ -435,7 +435,7 @@ def test_a_sample_is_drawn_as_points_over_each_field():
     """Side by side."""
     ranges = {"server.workers": (1, 4), "systems.ledger.start": ("20:00", "22:00")}
     figure = swept(ranges, sample=3, replications=2).plot()
-    assert [ax.get_xlabel() for ax in figure.axes] == list(ranges)
+    assert [ax.get_xlabel() for ax in figure.axes] == ["workers of the server", "start of ledger"]
     assert all(re.fullmatch(r"2\d:\d\d", t.get_text()) for t in figure.axes[1].get_xticklabels())
 
 
@@ -446,7 +446,7 @@ def test_it_is_shown_as_text_and_as_html():
     )
     assert "a&lt;b" in found._repr_html_()
     for shown in (repr(found), found._repr_html_()):
-        for part in ("server.workers", "20:00", "polling 5 min", "4 points", "seed 9"):
+        for part in ("workers of the server", "20:00", "polling 5 min", "4 points", "seed 9"):
             assert part in shown
 
 
@@ -573,12 +573,13 @@ def test_the_share_never_resumed_stands_beside_a_mean():
     for shown in (repr(found), found._repr_html_()):
         assert shown.count("never resumed") == 1
         assert beside in shown
-        assert "mean latency of resumed waits [s]" in shown
+        assert "mean latency of resumed waits ± half-width" in shown
+        assert f"p to {100 * share[1]:.3g} % (" in shown
         assert note in shown
     figure = found.plot()
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    texts = figure.axes[0].get_legend_handles_labels()[1]
     assert texts == [f"callback (up to {beside[1:]}", "polling 5 min"]
-    assert figure.axes[0].get_ylabel() == "mean latency of resumed waits [s]"
+    assert figure.axes[0].get_ylabel() == "mean latency of resumed waits"
     with pytest.warns(sim.CensoredWarning):
         maps = swept(grid | {"server.workers": [4]}, pair, replications=2).plot()
     numbers = [text.get_text() for text in maps.axes[0].texts]

@@ -94,9 +94,9 @@ def test_a_curve_is_flat_where_it_is_near_its_least_value():
     """A parabola: within 5 % of its least value between two known ends."""
     x = np.linspace(10, 200, 191)
     table = pd.DataFrame({"x": x, "mean": 1 + ((x - 100) / 100) ** 2}).assign(low=1.0, high=2.0)
-    asked = plots.Question((100.0, 90.0, 110.0), "100 s", None, True)
+    asked = plots.Question((100.0, 90.0, 110.0), "100 s", "It is.", None, True)
     scales = plots.Scale("interval", "duration"), plots.Scale("cost", "EUR")
     picture = plots.answer("page", "an answer", {"polling": table}, scales, asked)
     end = 100 * 0.05**0.5
     ends = f"{(100 - end) / 60:.2g} min to {(100 + end) / 60:.2g} min"
-    assert f"within 5 % of the best: {ends}" in picture.alt
+    assert f"Within 5 % of the best: {ends}." in picture.alt

@@ -343,7 +343,7 @@ def test_the_table_of_the_facts_is_among_the_experiments():
 def test_the_answer_is_readable():
     """Printed, it says how many figures are equivalent, and what that means; it is a table, too."""
     found = verify(experiments=[named("by hand", "simpy")], progress=False)
-    assert "simpy: 2 of 2 figures are equivalent to theory" in repr(found)
+    assert "simpy: 2 of 2 metrics are equivalent to theory" in repr(found)
     assert "two one-sided tests" in repr(found)
     assert "<table" in found._repr_html_()
     assert "two one-sided tests" in found._repr_html_()
