@@ -84,7 +84,7 @@ KEYS = (
     ),
     (
         "answers",
-        "capacity",
+        "capacity, compare with --target",
         "One per question: `question` and `text` (the answer as a sentence), `field`, `value`, "
         "`low`, `high` (null where the range has none).",
     ),
