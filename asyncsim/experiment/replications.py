@@ -134,7 +134,8 @@ def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
         )
     for strategy in strategies:
         if not isinstance(strategy, Strategy):
-            raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
+            one = "; all waits of a run have the same" if isinstance(strategy, Mapping) else ""
+            raise ScenarioError(f"strategies must hold strategies only{one}, got {strategy!r}")
     found = {one.label: one for one in strategies}
     if len(found) < len(strategies):
         found = dict(zip(distinct(told_apart(strategies)), strategies, strict=True))
