@@ -155,7 +155,7 @@ def test_no_volume_is_offered_that_the_outside_system_cannot_do():
     """A day has 86,400 seconds, also if a run goes on for two until its items are done."""
     answer = sim.largest_volume(slow(), sim.Callback(), TARGET, replications=3, **QUIET)
     assert float(answer.value.removesuffix("/day")) <= 86400 / 15
-    assert "ledger would need 10" in repr(answer)
+    assert "'ledger' would need 10" in repr(answer)
     assert "overloaded" in set(answer.table["verdict"])
     double = sim.largest_volume(slow(2), sim.Callback(), TARGET, replications=3, **QUIET)
     assert float(double.value.removesuffix("/day")) == pytest.approx(2 * 5760, rel=0.02)

@@ -91,10 +91,10 @@ def test_workers_without_time_to_spare_are_too_few_however_short_the_run():
     ask = {"strategy": sim.Callback(), "target": "p95_latency <= 2h", "replications": 2, **QUIET}
     answer = sim.fewest_workers(calls(), **ask)
     assert (answer.value, answer.low, answer.high) == (10, 10, 10)
-    assert "no fewer are offered: at 9 the workers would need 100 %" in repr(answer)
+    assert "no fewer are offered: with 9 workers, the workers would need 100 %" in repr(answer)
     none = sim.fewest_workers(calls(), between=(2, 6), **ask)
     assert none.value is None
-    assert "none is offered: at 6 the workers would need 150 %" in repr(none)
+    assert "none is offered: with 6 workers, the workers would need 150 %" in repr(none)
     volume = sim.largest_volume(calls("1/h", server=sim.WorkflowServer(3)), **ask)
     assert 2.9 < float(volume.value.removesuffix("/h")) < 3
 
@@ -271,7 +271,7 @@ def test_checks_that_fill_all_workers_are_no_overload():
         (polled("4000/h", length="20min"), "the workers would need "),
         (
             polled("2/h", systems={"office": sim.OnlineService("1h")}, length="4h"),
-            "office would need 200 %",
+            "'office' would need 200 %",
         ),
     ],
 )
@@ -294,7 +294,7 @@ def test_more_workers_are_no_help_if_they_check_ever_more_waits():
     scenario = polled("2/h", systems={"office": sim.OnlineService("1h")})
     answer = sim.fewest_workers(scenario, sim.Polling("10min"), **ask)
     assert answer.value is None
-    assert "office would need 200 %" in repr(answer)
+    assert "'office' would need 200 %" in repr(answer)
     assert sim.fewest_workers(scenario, sim.Callback(), **ask).value == 1
     free = scenario.replace(server=sim.WorkflowServer(1))
     assert sim.fewest_workers(free, sim.Polling("10min"), **ask).value == 1
