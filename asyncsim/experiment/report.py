@@ -284,12 +284,13 @@ def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequen
     if len(strategies) > 1 and runs:
         words["Runs"] += "; all strategies meet the same random numbers"
     rows = _rows({part: text for part, text in words.items() if text})
+    more = "<h3>Strategies and runs</h3>" if len(scenarios) > 1 else ""
     alone = len(explained) == len(studies)  # then its sentences stand on the first page
     shown = "".join(
         f"<h3>Before any run</h3>{_wide(_without_findings(one) if alone else one._repr_html_())}"
         for one in explained
     )
-    return f"<section>{''.join(parts)}{rows}{shown}</section>"
+    return f"<section>{''.join(parts)}{more}{rows}{shown}</section>"
 
 
 def _loads(study: Study) -> str:
