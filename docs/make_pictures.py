@@ -15,7 +15,7 @@ def main() -> None:
     scenario = sim.Scenario.load(HERE.parent / "data" / "nightly_ledger.toml")
     strategies = [sim.Callback("50ms"), sim.Polling("1min"), sim.Polling("15min")]
     comparison = sim.compare(scenario, strategies, replications=5, seed=1)
-    comparison.plot().savefig(HERE / "comparison.png", dpi=90)
+    comparison.plot().savefig(HERE / "comparison.png")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,7 +124,7 @@ def metric_over_two_fields(
 
     `ticks` and `words` are values and names of the fields across and upwards.
     """
-    columns = 1 if len(ticks[0]) > 5 or len(maps) == 1 else 2
+    columns = min(len(maps), 3 if drawn.wide else 1 if len(ticks[0]) > 5 else 2)
     rows = -(-len(maps) // columns)
     axes = drawn.grid(rows, columns, 1.2 + rows * max(2.4, 1.2 + 0.45 * len(ticks[1])))
     drawn.head(title)
@@ -133,13 +135,14 @@ def metric_over_two_fields(
     for ax, (label, one) in zip(axes, maps.items(), strict=False):
         shown: Floats = np.asarray(one.values, dtype=float)
         lost: Floats = np.asarray(one.unresumed, dtype=float)
-        most = float(np.nanmax([*lost.flat, 0.0])) if shown.size > MOST_NUMBERS else 0.0
         image = ax.imshow(shown, origin="lower", aspect="auto", cmap="cividis", norm=norm)
         for axis, texts in zip((ax.xaxis, ax.yaxis), ticks, strict=True):
             step = -(-len(texts) // MOST_TICKS)
             axis.set_ticks(range(0, len(texts), step), list(texts)[::step])
-        ax.set(title=with_unresumed(label, most, most=True), xlabel=words[0], ylabel=words[1])
+        ax.set(title=label, xlabel=words[0], ylabel=words[1])
         ax.grid(False)
+        most = with_unresumed(label, float(np.nanmax([*lost.flat, 0.0])), most=True)
+        drawn.later.append(partial(_without_numbers, ax, most, shown.size > MOST_NUMBERS))
         for (row, column), value in np.ndenumerate(shown if shown.size <= MOST_NUMBERS else []):
             text, share = scale.text(value), float(lost[row, column])
             text += f"\n{percent(share)} never" * (share > 0)
@@ -147,10 +150,20 @@ def metric_over_two_fields(
             ax.text(column, row, text, ha="center", va="center", color="w" if dark else "k")
     for ax in axes[len(maps) :]:
         ax.remove()
-    bar = drawn.colorbar(image, ax=axes[: len(maps)])
+    bar = drawn.colorbar(image, ax=axes[: len(maps)], fraction=0.04, aspect=30)
     human(bar.ax.yaxis, scale)
     lines = {label: pd.DataFrame({"mean": np.ravel(one.values)}) for label, one in maps.items()}
     return f"{title}. {scale.words} by {words[0]} and {words[1]}. {_spans(lines, scale)}."
+
+
+def _without_numbers(ax: Axes, title: str, many: bool) -> bool:
+    """Remove numbers that do not fit into their cells; the title then has the largest loss."""
+    boxes = [text.get_window_extent() for text in ax.texts]
+    if many or any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)):
+        for text in list(ax.texts):
+            text.remove()
+        ax.set_title(title)
+    return True
 
 
 # --- an answer ------------------------------------------------------------------------------------
