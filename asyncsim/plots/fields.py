@@ -213,7 +213,7 @@ def answer(
         if len(known):
             ends[label] = float(known["mean"].iloc[-1]), looks[label]["color"]
     stretch(ax, every["x"], every["mean"])
-    flat = _flat(ax, every, across) if asked.least else ""
+    goal, flat = "", _flat(ax, every, across) if asked.least else ""
     if not asked.least and None not in asked.found[1:]:
         ax.axvspan(*asked.found[1:], color=GREY, alpha=0.15, lw=0)  # type: ignore[arg-type]
     if (value := asked.found[0]) is not None:
@@ -221,8 +221,9 @@ def answer(
         top = {"xycoords": ax.get_xaxis_transform(), "xytext": (0, 0.3), "ha": "center"}
         note(ax, f"answer: {asked.answer}", (value, 1.0), GREY, va="bottom", **top)
     if asked.bound is not None:
-        ax.axhline(asked.bound, color=ORANGE, lw=thin(), ls="--")
-        ends[f"target: {upwards.text(asked.bound)}"] = asked.bound, ORANGE
+        goal = f"target: {upwards.text(asked.bound)}"
+        ax.axhline(asked.bound, color=ORANGE, lw=thin(), ls="--", label=goal)
+        ends[goal] = asked.bound, ORANGE
     human(ax.xaxis, across)
     human(ax.yaxis, upwards)
     if asked.least:  # the ends of the curve are out of sight
@@ -231,10 +232,9 @@ def answer(
         )
     else:
         at_ends(ax, ends)
-    goal = f" Target: {upwards.text(asked.bound)}." if asked.bound is not None else ""
+    marks = "".join(f" {mark[0].upper()}{mark[1:]}." for mark in (goal, flat) if mark)
     spans = _spans(lines, upwards)
-    drawn_is = f"{upwards.words} over {across.words}. {spans}.{goal}{flat and f' {flat}.'}"
-    return f"{title}. {asked.sentence} {drawn_is}"
+    return f"{title}. {asked.sentence} {upwards.words} over {across.words}. {spans}.{marks}"
 
 
 def points_of(table: pd.DataFrame) -> Floats:
@@ -332,11 +332,10 @@ def _cumulative_mean(ax: Axes, table: pd.DataFrame, reached: int | None, scale: 
         "single replications": (table[["n", "value"]].to_numpy(), GREY),
     }
     if reached is not None:
-        ax.axvline(reached, color=ORANGE, lw=thin(), ls="--")
+        enough = "narrow enough from here"
+        ax.axvline(reached, color=ORANGE, lw=thin(), ls="--", label=enough)
         heights = np.linspace(*ax.get_ylim(), 30)
-        courses["narrow enough from here"] = (
-            np.column_stack([np.full(30, float(reached)), heights]), ORANGE
-        )  # fmt: skip
+        courses[enough] = np.column_stack([np.full(30, float(reached)), heights]), ORANGE
     human(ax.xaxis, REPLICATIONS)
     human(ax.yaxis, scale)
     beside(ax, courses)

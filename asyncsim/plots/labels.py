@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy
@@ -50,29 +50,21 @@ def note(
 ) -> Annotation:
     """Write a text at a point, with a white rim so that lines do not disturb it."""
     rim = [withStroke(linewidth=3, foreground="white")]
-    settings: dict[str, Any] = {
-        "xytext": (0, 0),
-        "textcoords": "offset fontsize",
-        "va": "center",
-    } | options
+    place: dict[str, Any] = {"xytext": (0, 0), "textcoords": "offset fontsize", "va": "center"}
     return ax.annotate(
-        text, xy, color=dark(colour), path_effects=rim, annotation_clip=False, **settings
+        text, xy, color=dark(colour), path_effects=rim, annotation_clip=False, **(place | options)
     )
 
 
 def _label(ax: Axes, text: str, xy: tuple[float, float], colour: str, **options: Any) -> Annotation:
     """Write a label that a legend may replace."""
     label = note(ax, wrapped(text, WIDTH), xy, colour, **options)
-    drawn = ax.get_figure()
-    if isinstance(drawn, Picture):
-        drawn.labels.append(label)
+    cast(Picture, ax.figure).labels.append(label)
     return label
 
 
 def _later(ax: Axes, place: partial[bool]) -> None:
-    drawn = ax.get_figure()
-    if isinstance(drawn, Picture):
-        drawn.later.append(place)
+    cast(Picture, ax.figure).later.append(place)
 
 
 def at_ends(ax: Axes, ends: Ends) -> None:
@@ -123,8 +115,7 @@ def _place(ax: Axes, courses: Courses) -> bool:
             return False
         at, shown = at[inside], shown[inside]
         found = _label(ax, text, at[0], colour, ha="center")
-        box = found.get_window_extent()
-        size = font_size(ax)
+        box, size = found.get_window_extent(), font_size(ax)
         half = np.array([box.width, box.height]) / 2
         steps = np.array(SIDES) * (half + (GAP if len(at) > 1 else POINT_GAP) * size)
         middles = (shown[:, None] + steps[None]).reshape(-1, 2)

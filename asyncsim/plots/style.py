@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -107,8 +107,6 @@ class Picture(Figure):
 
     def get_tightbbox(self, *_: Any, **__: Any) -> Any:
         """Return the whole figure less the margin that a tight box adds: no size changes."""
-        from matplotlib import rcParams
-
         return self.bbox_inches.padded(-rcParams["savefig.pad_inches"])
 
     def grid(
@@ -221,8 +219,6 @@ def look(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def thin() -> float:
     """Return the width of lines that explain, half of that of lines of data."""
-    from matplotlib import rcParams
-
     return float(rcParams["lines.linewidth"]) / 2
 
 

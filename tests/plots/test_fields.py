@@ -99,4 +99,4 @@ def test_a_curve_is_flat_where_it_is_near_its_least_value():
     picture = plots.answer("page", "an answer", {"polling": table}, scales, asked)
     end = 100 * 0.05**0.5
     ends = f"{(100 - end) / 60:.2g} min to {(100 + end) / 60:.2g} min"
-    assert f"within 5 % of the best: {ends}" in picture.alt
+    assert f"Within 5 % of the best: {ends}." in picture.alt
