@@ -97,6 +97,12 @@ class Sweep:
     _metrics: Mapping[int, Floats]
     _sampled: bool
 
+    @property
+    def strategies_in_words(self) -> dict[str, str]:
+        """What each strategy does, by its label, unless a field of it is swept."""
+        known = [one for point in self._points[:1] for one in point.strategies]
+        return {one.label: one.in_words for one in known if one.label in self.strategies}
+
     @cached_property
     def _priced(self) -> Scenario:
         """A scenario of the sweep with prices, if only some points have them."""
