@@ -155,7 +155,7 @@ class Capacity(PlannerAnswer):
         if not one_way:
             self.notes.append(
                 f"the {metric_in_words(self._metric)} {shape} the {field_in_words(self.field)}: a "
-                "search may have missed a better value; look at `.plot()`"
+                "search may have missed a better value; look at the picture"
             )
 
     @property

@@ -163,7 +163,7 @@ class Sweep:
         """A note on points where waits were still open when runs stopped, if any."""
         found = self._metrics.values()
         some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
-        where = f"at {some} of {len(found)} points (see `still_waiting` in `.table`)"
+        where = f"at {some} of {len(found)} points"
         return [STILL_OPEN.format(where)] if some else []
 
     @property
