@@ -496,6 +496,58 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     assert "target must be words such as" in capsys.readouterr().err
 
 
+def test_one_report_compares_and_has_the_number_of_workers(scenario_file, tmp_path, capsys):
+    """A manager gets one page; a mistake in the target is reported before the work."""
+    page = tmp_path / "both.html"
+    words = ["compare", str(scenario_file), "--replications", "2", "--strategy", "callback"]
+    words += ["--strategy", "polling 1h"]
+    assert main([*words, "--target", "longest_queue <= 40", "--report", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("1 worker (95 % interval: 1 alone)") == 2
+    text = page.read_text(encoding="utf-8")
+    assert text.count("1. Comparison") == 1
+    assert text.count(". Fewest workers with which") == 2
+    assert main([*words, "--target", "longest_quue <= 40"]) == 2
+    failed = capsys.readouterr()
+    assert "did you mean" in failed.err
+    assert failed.out == ""
+
+
+def test_the_gaps_of_a_report_can_be_filled(scenario_file, tmp_path):
+    """Each argument of `asyncsim.report` that only an author knows is an option."""
+    page = tmp_path / "explained.html"
+    options = ["author", "purpose", "sources", "preprocessing", "assumptions", "sharing"]
+    said = [word for name in options for word in (f"--{name}", f"the {name} <here>")]
+    assert main(["explain", str(scenario_file), "--report", str(page), *said]) == 0
+    text = page.read_text(encoding="utf-8")
+    for name in options:
+        assert f"the {name} &lt;here&gt;" in text
+    assert "to be answered by the authors" not in text
+
+
+def test_an_overload_is_reported_by_each_command(tmp_path, capsys):
+    """600 claims a day, of which a clerk can do a third: in text and in notes of JSON."""
+    path = tmp_path / "office.toml"
+    sim.Scenario(
+        name="office",
+        process=sim.Process("p", [sim.AsyncStep("decide", system="clerk")]),
+        systems={"clerk": sim.People(1, "144s", between=("08:00", "16:00"), days="every day")},
+        arrivals=sim.Poisson("600/day"),
+    ).save(path)
+    for words in (
+        ["run", str(path)],
+        ["compare", str(path), "--replications", "2"],
+        ["sweep", str(path), "--replications", "2", "--vary", "systems.clerk.team=1,2"],
+    ):
+        assert main(words) == 0
+        shown = capsys.readouterr().out
+        assert "'clerk' is overloaded: a week of arrivals asks for" in shown.splitlines()[0]
+        assert main([*words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert "'clerk' is overloaded" in found["findings"][0]
+        assert any("longer run" in note for note in found["notes"])
+
+
 def test_capacity_prints_each_answer_when_it_is_found(scenario_file, capsys, monkeypatch):
     """The second question takes longer than the first; each can be asked alone."""
     printed = []

@@ -22,6 +22,7 @@ from asyncsim.capacity.questions import (
     longest_interval,
 )
 from asyncsim.capacity.search import Options
+from asyncsim.capacity.target import Target
 from asyncsim.cli import document, options
 from asyncsim.cli.document import Parts, rows_of
 from asyncsim.cli.new_file import SYSTEMS as NEW_SYSTEMS
@@ -70,8 +71,11 @@ def _compare(arguments: argparse.Namespace) -> int:
         )
     if arguments.log and replications is None and targets == (None, None):
         replications = 5  # with a log little is left to chance
+    scenario = scenario_of(arguments)
+    if arguments.target:
+        Target.parse(arguments.target, scenario)  # a mistake in it is reported before the work
     comparison = compare(
-        scenario_of(arguments),
+        scenario,
         strategies,
         replications=replications,
         precision=arguments.precision,
@@ -98,7 +102,9 @@ def _compare(arguments: argparse.Namespace) -> int:
                 n_jobs=arguments.jobs,
             )
         )
-        arguments.document.show(answers[-1], _of_answer)
+        arguments.document.show(
+            answers[-1], lambda one: {"answers": _of_answer(one)["answers"], "notes": one.notes}
+        )
     options.write_report(arguments, [comparison, *answers])
     return 0
 

@@ -137,6 +137,8 @@ def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
     for strategy in strategies:
         if not isinstance(strategy, Strategy):
             problem = "must hold strategies only, such as Callback() or Polling('15min')"
+            if isinstance(strategy, Mapping):
+                problem += "; all waits of a run have the same"
             raise scenario_error("strategies", problem, strategy)
     found = {one.label: one for one in strategies}
     if len(found) < len(strategies):
