@@ -69,6 +69,16 @@ class ScenarioError(InputError, ValueError):
     """
 
 
+class ArgumentError(ScenarioError, TypeError):
+    """A class was given an argument that it does not have, or lacks one.
+
+    >>> sim.Polling(every="5min")
+    Traceback (most recent call last):
+        ...
+    asyncsim.errors.ArgumentError: Polling has no argument 'every' (it has interval, ...)
+    """
+
+
 class SerialNumberError(InputError, LookupError):
     """A finish by serial number was refused.
 

@@ -93,7 +93,7 @@ def accepted(field: attrs.Attribute[Any]) -> str:
         reader_of(field)(object())
     except ValueError as problem:
         text = re.sub(r"^must (be |name |have )?", "", str(problem))
-    text = re.sub(r"a duration such as .*? or a timedelta", "duration", text)
+    text = re.sub(r"a duration such as '15min' or '1h 30min'", "duration", text)
     text = re.sub(r", or an? \w+ such as exponential.*", " or distribution", text)
     text = re.sub(r"^(an?|one of|words such as) (finite )?", "", text)
     text = re.sub(r"\('([^']*)', '([^']*)'\)", r"['\1', '\2']", text)

@@ -27,7 +27,7 @@ from asyncsim.model.examples import LOG, SCENARIO, example_files, readable_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.schema import json_schema
-from asyncsim.model.server import WorkflowServer
+from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.verification.experiments import all_experiments
 
 
@@ -52,7 +52,8 @@ def scenario_file(tmp_path):
         ("callback 50ms retries=5s,5min", sim.Callback("50ms", retries=["5s", "5min"])),
         ("polling 15min", sim.Polling("15min")),
         ("polling interval=15min anchor=clock", sim.Polling("15min", "clock")),
-        ("polling 90 limit=3", sim.Polling(90, limit=3)),
+        ("polling 90s limit=3", sim.Polling(90, limit=3)),
+        ("callback delay=0", sim.Callback(0)),
         ("polling '90s' limit=None", sim.Polling(90)),
         ("backoff 1s factor=2 cap=10min", sim.Backoff("1s", 2, "10min")),
         ("long polling 30s", sim.LongPolling("30s")),
@@ -85,7 +86,7 @@ def test_a_strategy_is_parsed_from_words(words, strategy):
         ("polling " + "1" * 6000, "strategy must have 1,000 characters at most, got 'polling 1"),
         ("callback delay=" + "[" * 300, "Callback.delay must be a duration"),
         ("callback delay=" + "-" * 900 + "1", "Callback.delay must be a duration"),
-        ("polling 1 limit=" + "9" * 900, "Polling.limit must be 1,000,000,000 at most"),
+        ("polling 1s limit=" + "9" * 900, "Polling.limit must be 1,000,000,000 at most"),
         ("polling nan", "Polling.interval must be a duration"),
     ],
 )
@@ -176,6 +177,47 @@ def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("course", "there is no command 'course'; did you mean 'examples' (write the notebooks"),
+        ("simulate FILE", "did you mean 'run' (simulate one strategy"),
+        ("capcity FILE", "did you mean 'capacity'?"),
+        ("mine.toml", "did you mean 'compare mine.toml'?"),
+        ("zzz FILE", "it must be one of compare, run, explain,"),
+        ("compare FILE --replicatons 4", "compare has no option --replicatons; did you mean '--re"),
+        ("sweep FILE --vary a=1 --report x", "sweep has no option --report; compare, capacity"),
+        ("compare FILE --workers 4", "workers is a key of the scenario file, and sweep --vary"),
+        ("compare FILE --assumptions no", "no option --assumptions (it has --profile, --log, "),
+        ("explain FILE --seed 1", "explain has no option --seed; compare, run, "),
+        ("help", "did you mean '--help'?"),
+        ("sweep FILE --vary server.workers 2,4", "2,4; write a field and its values in one word"),
+        ("compare FILE more.toml", "unrecognized arguments: more.toml\n"),
+    ],
+)
+def test_a_command_or_option_that_does_not_exist_gets_a_hint(words, message, capsys):
+    """The nearest word, what has it, or all there are; quotes only for strategies."""
+    with pytest.raises(SystemExit) as left:
+        main(words.split())
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_share_may_be_given_in_per_cent():
+    """As a number and in per cent it is the same precision."""
+    found = [_parser().parse_args(["compare", "FILE", "--precision", s]) for s in ("0.05", "5%")]
+    assert [one.precision for one in found] == [0.05, 0.05]
+
+
+def test_a_number_without_a_unit_is_refused(scenario_file, capsys):
+    """In a strategy and in a sweep: 5 may mean seconds or minutes."""
+    vary = ["--vary", "server.poll_work=20"]
+    assert main(["sweep", str(scenario_file), *vary, "--strategy", "callback"]) == 2
+    assert "did you mean '20ms', '20s' or '20min'?" in capsys.readouterr().err
+    assert main(["run", str(scenario_file), "--strategy", "polling 5"]) == 2
+    assert "did you mean '5ms', '5s' or '5min'?" in capsys.readouterr().err
 
 
 def test_a_strategy_without_quotes_is_reported(scenario_file, capsys):
@@ -454,6 +496,58 @@ def test_capacity_answers_with_workers_and_volume(scenario_file, tmp_path, capsy
     assert "target must be words such as" in capsys.readouterr().err
 
 
+def test_one_report_compares_and_has_the_number_of_workers(scenario_file, tmp_path, capsys):
+    """A manager gets one page; a mistake in the target is reported before the work."""
+    page = tmp_path / "both.html"
+    words = ["compare", str(scenario_file), "--replications", "2", "--strategy", "callback"]
+    words += ["--strategy", "polling 1h"]
+    assert main([*words, "--target", "longest_queue <= 40", "--report", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("1 worker (95 % interval: 1 alone)") == 2
+    text = page.read_text(encoding="utf-8")
+    assert text.count("1. Comparison") == 1
+    assert text.count(". Fewest workers with which") == 2
+    assert main([*words, "--target", "longest_quue <= 40"]) == 2
+    failed = capsys.readouterr()
+    assert "did you mean" in failed.err
+    assert failed.out == ""
+
+
+def test_the_gaps_of_a_report_can_be_filled(scenario_file, tmp_path):
+    """Each argument of `asyncsim.report` that only an author knows is an option."""
+    page = tmp_path / "explained.html"
+    options = ["author", "purpose", "sources", "preprocessing", "assumptions", "sharing"]
+    said = [word for name in options for word in (f"--{name}", f"the {name} <here>")]
+    assert main(["explain", str(scenario_file), "--report", str(page), *said]) == 0
+    text = page.read_text(encoding="utf-8")
+    for name in options:
+        assert f"the {name} &lt;here&gt;" in text
+    assert "to be answered by the authors" not in text
+
+
+def test_an_overload_is_reported_by_each_command(tmp_path, capsys):
+    """600 claims a day, of which a clerk can do a third: in text and in notes of JSON."""
+    path = tmp_path / "office.toml"
+    sim.Scenario(
+        name="office",
+        process=sim.Process("p", [sim.AsyncStep("decide", system="clerk")]),
+        systems={"clerk": sim.People(1, "144s", between=("08:00", "16:00"), days="every day")},
+        arrivals=sim.Poisson("600/day"),
+    ).save(path)
+    for words in (
+        ["run", str(path)],
+        ["compare", str(path), "--replications", "2"],
+        ["sweep", str(path), "--replications", "2", "--vary", "systems.clerk.team=1,2"],
+    ):
+        assert main(words) == 0
+        shown = capsys.readouterr().out
+        assert "'clerk' is overloaded: a week of arrivals asks for" in shown.splitlines()[0]
+        assert main([*words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert "'clerk' is overloaded" in found["findings"][0]
+        assert any("longer run" in note for note in found["notes"])
+
+
 def test_capacity_prints_each_answer_when_it_is_found(scenario_file, capsys, monkeypatch):
     """The second question takes longer than the first; each can be asked alone."""
     printed = []
@@ -638,21 +732,34 @@ def test_a_new_file_is_a_valid_scenario_with_every_key(kind, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("kind", SYSTEMS)
-def test_a_default_in_a_new_file_may_be_uncommented(kind, tmp_path):
-    """What stands behind '#' is what holds without it: each alone, and all together."""
+def test_what_stands_behind_a_hash_in_a_new_file_may_be_uncommented(kind, tmp_path):
+    """A default is what holds without it; an example is valid, and sets what had no value."""
     path = tmp_path / "mine.toml"
     assert main(["new", str(path), "--kind", kind]) == 0
-    text = path.read_text(encoding="utf-8")
-    defaults = re.findall(r"(?m)^# \w+ = .*$", text)
-    assert len(defaults) > 10
-    for k, line in enumerate(defaults):
-        parts = text.split(f"\n{line}\n")  # the same line may stand in several tables
-        at = defaults[:k].count(line) + 1
-        head, tail = f"\n{line}\n".join(parts[:at]), f"\n{line}\n".join(parts[at:])
-        path.write_text(f"{head}\n{line[2:]}\n{tail}", encoding="utf-8")
-        assert Scenario.load(path) == new_scenario(kind), line
-    path.write_text(re.sub(r"(?m)^# (\w+ = .)", r"\1", text), encoding="utf-8")
-    assert Scenario.load(path) == new_scenario(kind)
+    text, plain = path.read_text(encoding="utf-8"), new_scenario(kind)
+    head, costs = text.split("# [costs]")
+    lines = [line for line in head.splitlines() if re.match(r"# \w+ =", line)]
+    assert len(lines) > 10
+    for k, line in enumerate(lines):
+        parts = head.split(f"\n{line}\n")  # the same line may stand in several tables
+        at = lines[:k].count(line) + 1
+        before, after = f"\n{line}\n".join(parts[:at]), f"\n{line}\n".join(parts[at:])
+        path.write_text(f"{before}\n{line[2:]}\n{after}", encoding="utf-8")
+        assert (Scenario.load(path) == plain) == ("# an example" not in line), line
+    prices = re.sub(r"(?m)^# (\w+ = .)", r"\1", costs)
+    path.write_text(f"{head}[costs]{prices}", encoding="utf-8")
+    assert Scenario.load(path) == plain.replace(costs=CostModel())
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_a_new_file_can_be_played_and_nothing_is_overloaded(kind):
+    """Each load is below 1, by theory, and in a run every instance ends."""
+    scenario = new_scenario(kind)
+    loads = sim.explain(scenario, sim.Callback()).table.query("what == 'load'")
+    assert set(loads["part"]) >= set(scenario.systems)
+    assert loads["value"].between(0.0, 1.0, inclusive="left").all()
+    run = sim.simulate(scenario, sim.Callback(), seed=1)
+    assert (run.instances["outcome"] == "done").all()
 
 
 def test_the_schema_is_printed_or_written(tmp_path, capsys):

@@ -117,6 +117,8 @@ class Capacity(PlannerAnswer):
         Sentences on losses, overload and the range.
     scenario, strategies, field, replications, seed, confidence
         What was played, under which strategies (by label), and how often.
+    strategies_in_words
+        What each strategy does, by label, unless a field of it is searched.
     """
 
     _folded_under = "what was tried"
@@ -137,6 +139,9 @@ class Capacity(PlannerAnswer):
         self.question, self.text = question, text
         self.one_way, self.notes, self._least = one_way, list(notes), least
         self.scenario, self.strategies = tried.scenario, list(tried.labels)
+        self.strategies_in_words = {
+            one.label: one.in_words for one in tried.strategies if one.label in tried.labels
+        }
         self.replications, self.seed = tried.effort.replications, tried.effort.seed
         self.confidence, self.field = tried.effort.confidence, tried.space.field
         self._space, self._found, self._bound = tried.space, found, tried.target.bound
@@ -150,7 +155,7 @@ class Capacity(PlannerAnswer):
         if not one_way:
             self.notes.append(
                 f"the {metric_in_words(self._metric)} {shape} the {field_in_words(self.field)}: a "
-                "search may have missed a better value; look at `.plot()`"
+                "search may have missed a better value; look at the picture"
             )
 
     @property

@@ -19,7 +19,7 @@ import pandas as pd
 from attrs import Factory, define, evolve, fields_dict, frozen
 
 from asyncsim.capacity.target import Measure, Target
-from asyncsim.engine.loads import WORKERS, Asked, goes_on, shares
+from asyncsim.engine.loads import NEARLY_FULL, WORKERS, Asked, goes_on, shares
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
@@ -51,7 +51,6 @@ WEEKLY_VOLUME = "arrivals.volume"  # a factor on the rates of a week
 TOLERANCE = 0.01  # values closer than this share of themselves count as one
 NEAR_ZERO = 0.01  # in a space from zero, tolerance is absolute below this share of its length
 FEW = 5  # runs that are enough to see whether a backlog grows
-NEARLY_FULL = 0.95  # notes name systems and workers with a load above this share
 NEGLIGIBLE = 0.01  # a smaller step in the wrong direction leaves a measure monotone
 
 
@@ -420,10 +419,10 @@ class Evaluations:
             loads[WORKERS] = Interval(busy, 0.0, len(runs.demand))
             for name, load in loads.items():
                 most[name] = max(load, most.get(name, load), key=lambda one: one.mean)
-        notes = [why for strategy in strategies for why in stability.unbounded(scenario, strategy)]
-        value = f"{field_in_words(self.space.field)} = {self.space.text(x)}"
+        where = f"at {self.space.text(x)}"
         if self.space.field == WORKERS_FIELD:
-            value = counted(int(x), "worker", "workers")
+            where = f"with {counted(int(x), 'worker', 'workers')},"
+        notes = [why for strategy in strategies for why in stability.unbounded(scenario, strategy)]
         for name, load in most.items():
             if load.mean <= NEARLY_FULL:
                 continue
@@ -432,7 +431,7 @@ class Evaluations:
             if self.overload(x).certain or name != WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
-                f"with {value}, {name if name == WORKERS else repr(name)} would need "
+                f"{where} {name if name == WORKERS else repr(name)} would need "
                 f"{number_text(100 * load.mean)} %{half} of the time there is, if all days are "
                 f"alike{backlog * (load.mean > 1)}"
             )

@@ -16,6 +16,7 @@ from asyncsim.engine.metrics import (
     METRICS,
     check_metric,
     is_number,
+    is_share,
     measured,
     metric_in_words,
     metric_text,
@@ -26,11 +27,20 @@ from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.statistics import quantile
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.units import InvalidValue, duration, meant, number, percent, share_hint, text_of
+from asyncsim.model.units import (
+    InvalidValue,
+    duration,
+    meant,
+    number,
+    per_cent,
+    percent,
+    share_hint,
+    text_of,
+)
 from asyncsim.model.validation import scenario_error
 
 RIGHT = (
-    "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600' (a figure is at "
+    "must be words such as 'p95_latency <= 60s' or 'overhead_worker_time <= 3600' (a metric is at "
     "most its bound, never at least)"
 )
 QUANTILES = {"median_latency": 0.5, "max_latency": 1.0}
@@ -222,7 +232,12 @@ def _bound(text: str, measure: Measure, unit: str) -> float:
         plain = text
     if measure.is_time:
         return number(duration(plain))
+    if is_share(measure.metric):
+        share = plain if isinstance(plain, float) else per_cent(plain)
+        if share is None or not 0 <= share <= 1:
+            hint = share_hint(plain) if isinstance(plain, float) else ""
+            raise InvalidValue("must be a share such as 0.8 or 80%", hint)
+        return share
     if isinstance(plain, str):
-        hint = share_hint(plain) if unit == "1" else ""
-        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}", hint)
+        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}")
     return number(plain)

@@ -22,13 +22,14 @@ from asyncsim.capacity.questions import (
     longest_interval,
 )
 from asyncsim.capacity.search import Options
+from asyncsim.capacity.target import Target
 from asyncsim.cli import document, options
 from asyncsim.cli.document import Parts, rows_of
 from asyncsim.cli.new_file import SYSTEMS as NEW_SYSTEMS
 from asyncsim.cli.new_file import new_file
 from asyncsim.cli.options import Command, ready_to_write, scenario_of
 from asyncsim.cli.serve_command import SERVE
-from asyncsim.cli.strategy_parser import parse_strategy, python_value
+from asyncsim.cli.strategy_parser import parse_strategy, value_of
 from asyncsim.engine.metrics import metrics_of
 from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
@@ -70,8 +71,11 @@ def _compare(arguments: argparse.Namespace) -> int:
         )
     if arguments.log and replications is None and targets == (None, None):
         replications = 5  # with a log little is left to chance
+    scenario = scenario_of(arguments)
+    if arguments.target:
+        Target.parse(arguments.target, scenario)  # a mistake in it is reported before the work
     comparison = compare(
-        scenario_of(arguments),
+        scenario,
         strategies,
         replications=replications,
         precision=arguments.precision,
@@ -98,7 +102,9 @@ def _compare(arguments: argparse.Namespace) -> int:
                 n_jobs=arguments.jobs,
             )
         )
-        arguments.document.show(answers[-1], _of_answer)
+        arguments.document.show(
+            answers[-1], lambda one: {"answers": _of_answer(one)["answers"], "notes": one.notes}
+        )
     options.write_report(arguments, [comparison, *answers])
     return 0
 
@@ -190,7 +196,7 @@ def _varied(words: str) -> tuple[str, list[Any]]:
     with suppress(csv.Error):
         if name and values:
             (row,) = csv.reader([values], skipinitialspace=True, strict=True)
-            return name, [python_value(value.strip()) for value in row]
+            return name, [value_of(name, value.strip()) for value in row]
     raise ScenarioError(
         f"--vary must be a field and its values, such as 'server.workers=2,4,8', got {shown(words)}"
     )
@@ -496,8 +502,8 @@ EXPLAIN = Command(
     _explain,
     "report what theory expects, and why, without a run",
     'example:nightly_ledger --strategy "polling 15min anchor=random"',
-    {**options.SCENARIO, **options.STRATEGY, **options.REPORT, **document.OPTION},
-    options.DEFAULTS | {"strategy": "callback"},
+    {**options.LOADED, **options.STRATEGY, **options.REPORT, **document.OPTION},
+    {"strategy": "callback"},
     profiles=True,
 )
 

@@ -12,10 +12,13 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from itertools import pairwise
 
 from asyncsim.cli.commands import COMMANDS
 from asyncsim.cli.document import Document
 from asyncsim.errors import AsyncsimError, CensoredWarning
+from asyncsim.model.schema import file_keys
+from asyncsim.model.units import nearest
 
 EPILOG = """\
 A workflow step waits for outside work: a nightly batch, a person, another system. It notices
@@ -36,6 +39,8 @@ asyncsim COMMAND --help shows the options of a command. asyncsim examples DIR wr
 with the notebooks of the course.
 """
 QUOTES = '; put quotes around a strategy, such as --strategy "polling 15min"'
+VARY = "; write a field and its values in one word, such as --vary server.workers=2,4,8"
+COMMAND = {command.name: command for command in COMMANDS}
 LOOK_ALIKES = {
     **{"±": "+/-", "–": "-", "—": "-", "−": "-", "→": "->", "←": "<-", "×": "x", "·": "*"},
     **{"≤": "<=", "≥": ">=", "≈": "~", "∞": "inf", "√": "sqrt", "µ": "u", "μ": "u"},
@@ -89,10 +94,11 @@ def _run(words: Sequence[str]) -> int:
     if not words:
         parser.print_help()
         return 2
+    if words[0] not in COMMAND and words[0][0] != "-":
+        parser.error(f"there is no command {words[0]!r}{_meant_command(words[0])}")
     arguments, left = parser.parse_known_args(words)
     if left:
-        loose = any(not word.startswith("-") for word in left)
-        parser.error(f"unrecognized arguments: {' '.join(left)}{QUOTES if loose else ''}")
+        parser.error(_left_over(arguments.name, words, left))
     document = arguments.document = Document(arguments.name, getattr(arguments, "json", False))
     try:
         with warnings.catch_warnings(record=True) as noted:
@@ -107,6 +113,40 @@ def _run(words: Sequence[str]) -> int:
     for note in () if document.as_json else notes:
         print(f"asyncsim: note: {note}", file=sys.stderr)
     return status
+
+
+def _meant_command(word: str) -> str:
+    """Return the hint for a first word that is no command.
+
+    >>> _meant_command("compar"), _meant_command("mine.toml")
+    ("; did you mean 'compare'?", "; did you mean 'compare mine.toml'?")
+    """
+    if word.endswith(".toml") or word.startswith("example:"):
+        return f"; did you mean 'compare {word}'?"
+    if word in ("help", "version"):
+        return f"; did you mean '--{word}'?"
+    for name, one in COMMAND.items():
+        if word.lower() in one.summary.lower().split():
+            return f"; did you mean {name!r} ({one.summary})?"
+    return nearest(word, COMMAND) or f": it must be one of {', '.join(COMMAND)}"
+
+
+def _left_over(name: str, words: Sequence[str], left: Sequence[str]) -> str:
+    """Return what is wrong with words that a command does not take."""
+    option = next((word.partition("=")[0] for word in left if word.startswith("-")), None)
+    if option is None:
+        hint = QUOTES if {"--strategy", "--check"} & set(words) else ""
+        if any(one == "--vary" and "=" not in value for one, value in pairwise(words)):
+            hint = VARY
+        return f"unrecognized arguments: {' '.join(left)}{hint}"
+    known, key = COMMAND[name].options, option.strip("-").replace("-", "_")
+    others = [one.name for one in COMMANDS if option in one.options]
+    has = "have" if others[1:] else "has"
+    hint = f"; {', '.join(others)} {has} it" if others else nearest(option, known)
+    hint = hint or f" (it has {', '.join(known)})"
+    if key in file_keys():
+        hint += f"; {key} is a key of the scenario file, and sweep --vary varies it"
+    return f"{name} has no option {option}{hint}"
 
 
 def _as_typed(message: str, arguments: argparse.Namespace) -> str:

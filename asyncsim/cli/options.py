@@ -19,6 +19,7 @@ from asyncsim.experiment.report import report, report_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import scenario_file
+from asyncsim.model.units import per_cent
 
 STRATEGY_HELP = (
     "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "
@@ -45,9 +46,15 @@ class Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def share(words: str) -> float:
+    """Return a share, also from per cent: ``0.05`` or ``5%``."""
+    found = per_cent(words)
+    return float(words) if found is None else found
+
+
 FILES = ("CSV", "DB", "DIR", "FILE", "FOLDER", "HTML", "PNG", "TOML")
 TYPES: dict[str, Any] = {
-    **{"N": int, "PORT": int, "SEED": int, "SHARE": float, "SPEED": float},
+    **{"N": int, "PORT": int, "SEED": int, "SHARE": share, "SPEED": float},
     **dict.fromkeys(FILES, Path),
 }
 MARKS: dict[str, dict[str, Any]] = {
@@ -72,14 +79,17 @@ REPORT = {
 REPORT_WORDS = [name.split()[0] for name in REPORT if name != "--report HTML"]
 JOBS = {"--jobs N": "number of parallel processes; -1: one per processor (default: 1)"}
 STRATEGY = {"--strategy WORDS once": f"{STRATEGY_HELP} (default: callback)"}
-SCENARIO = {
+LOADED = {
     "scenario": SCENARIO_HELP,
-    **SEED,
-    "--engine NAME": "simpy, compiled, or auto (default): compiled if it supports every part",
     **PROFILE,
     "--log CSV": "take arrivals and external times from a log, such as example:request_log",
     "--step NAME": "the step whose requests the log has, if several steps wait",
-}  # of every command that simulates one; see `scenario_of`
+}  # of every command that needs a scenario; see `scenario_of`
+SCENARIO = {
+    **LOADED,
+    **SEED,
+    "--engine NAME": "simpy, compiled, or auto (default): compiled if it supports every part",
+}  # of every command that simulates one
 DEFAULTS = {"seed": 1, "engine": "auto", "jobs": 1}
 
 
@@ -101,6 +111,11 @@ class Command:
     metrics: bool = False
     profiles: bool = False
     footer: str = ""
+
+    @property
+    def options(self) -> list[str]:
+        """The names of its options."""
+        return [words.split()[0] for words in self.arguments if words.startswith("--")]
 
     def add_to(self, commands: Any) -> None:
         """Add the command, whose help has the names of metrics and profiles."""

@@ -9,9 +9,17 @@ from typing import Any
 import attrs
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model.schema import file_keys
 from asyncsim.model.strategies import STRATEGIES, Strategy
-from asyncsim.model.units import LONGEST_WORDS, InvalidValue, duration, format_duration, nearest
-from asyncsim.model.validation import scenario_error, shown
+from asyncsim.model.units import (
+    LONGEST_WORDS,
+    InvalidValue,
+    duration,
+    format_duration,
+    nearest,
+    per_cent,
+)
+from asyncsim.model.validation import no_argument, scenario_error, shown
 
 UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
 CONSTANTS = {"None": None, "True": True, "False": False}
@@ -23,6 +31,7 @@ OTHER_NAMES = (
     (r"(?:exponential )?back ?off", "backoff"),
     (r"(?:check|ask|pull|poll\w*)(?: every)?|every|(?=\d)", "polling"),
 )  # what other people call a strategy, and its name here: only for hints
+WITH_UNIT = file_keys(with_unit=True)
 FILLERS = {"a", "an", "at", "every", "for", "of", "with"}
 
 
@@ -33,10 +42,21 @@ def parse_strategy(words: str) -> Strategy:
     try:
         return _parse(words)
     except ScenarioError as problem:
+        if alone := _several(words):
+            raise ScenarioError(f"{problem}; give each strategy alone: {alone}") from None
         if not (found := _meant(words)):
             raise
         text = str(problem).partition("; did you mean")[0]
         raise ScenarioError(f"{text}; did you mean {found!r}?") from None
+
+
+def _several(words: str) -> str:
+    """Return the options for words of several strategies: ``"callback, polling 5min"``."""
+    parts = [part.strip() for part in re.split(r"[,;]|\bor\b|\bvs\b", words)]
+    with suppress(ScenarioError):
+        if len(parts) > 1 and all(map(_parse, parts)):
+            return " ".join(f"--strategy {part!r}" for part in parts)
+    return ""
 
 
 def _meant(words: str) -> str:
@@ -66,6 +86,8 @@ def _arguments(name: str, words: str) -> list[str]:
             with suppress(InvalidValue):  # such as "5minutes", or "minute" in "every minute"
                 seconds = duration(value if value[:1].isdigit() else f"1{value}")
                 value = str(format_duration(seconds))
+            if (share := per_cent(value)) is not None:
+                value = f"{share:g}"
             word = f"{key}{sign}{value}"
             joins = bool(found) and found[-1] in fields
             found = [*found[:-1], f"{found[-1]}={word}"] if joins else [*found, word]
@@ -92,13 +114,10 @@ def _parse(words: str) -> Strategy:
         key, _, value = word.rpartition("=")
         key = key or (unnamed if k == 0 else "")
         if key not in fields:
-            raise ScenarioError(
-                f"{cls.__name__} has no argument {shown(key or word)} (it has "
-                f"{', '.join(fields)}){nearest(key or word, fields)}"
-            )
+            raise ScenarioError(no_argument(cls, key or word))
         if key in values:
             raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
-        values[key] = value.split(",") if key == "retries" else python_value(value)
+        values[key] = value.split(",") if key == "retries" else value_of(key, value)
     for field in attributes:
         if field.default is attrs.NOTHING and field.alias not in values:
             example = shown(" ".join([name, "15min", *given]))
@@ -110,6 +129,13 @@ def _tidy(words: str) -> str:
     """Remove the spaces in ``15 min``, ``anchor = clock`` and ``5s, 5min``."""
     words = re.sub(r"(?<=\d) +(?=[a-z]+\b(?!\s*=))", "", words)
     return re.sub(r"\s*([=,])\s*", r"\1", words)
+
+
+def value_of(key: str, word: str) -> Any:
+    """Return the Python value of a key's word; a time or rate without a unit, to be refused."""
+    found = python_value(word)
+    plain = isinstance(found, int | float) and found and key.rpartition(".")[2] in WITH_UNIT
+    return word if plain else found
 
 
 def python_value(word: str) -> Any:

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from asyncsim import plots
 from asyncsim.engine.environment import Job
-from asyncsim.engine.graph import Graph
+from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, Outcome, Record, WaitOutcome
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
@@ -188,12 +188,13 @@ def check_metric(name: str, scenario: Scenario) -> str:
     if name in known:
         return name
     if name in METRICS:
-        raise ScenarioError(f"figure {name!r} needs prices: give Scenario.costs a CostModel")
+        raise ScenarioError(
+            f"figure {name!r} needs prices: a [costs] table in the file, or CostModel(…)"
+        )
     mean = f"mean_{name}"
-    raise ScenarioError(
-        f"figure must be one of {', '.join(map(repr, known))}, got {name!r}"
-        f"{nearest(mean if mean in known else str(name), known)}"
-    )
+    hint = nearest(mean if mean in known else str(name), known)
+    words = "a metric" if hint else f"one of {', '.join(map(repr, known))}"
+    raise ScenarioError(f"figure must be {words}, got {name!r}{hint}")
 
 
 def latencies(record: Record) -> Floats:
@@ -281,21 +282,26 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
 
 def metrics_by_step(record: Record, scenario: Scenario) -> pd.DataFrame:
     """Return the metrics of `BY_STEP`, one row per step that waits; NaN where there is none."""
-    waits, nodes = record.waits, Graph.of(scenario.process).nodes
-    times = {
-        "step": np.array([node.name for node in nodes], dtype=object)[waits.node],
-        "outside": np.where(np.isfinite(waits.completed), waits.completed - waits.called, np.nan),
-        "latency": np.where(waits.resumed, waits.closed - waits.completed, np.nan),
-    }
-    steps = pd.DataFrame(times).groupby("step")
-    mean, late, number = steps.mean(), steps.quantile(0.95), steps.size()
-    found = {
-        **{"waits": number, "mean_outside": mean["outside"], "p95_outside": late["outside"]},
-        **{"mean_latency": mean["latency"], "p95_latency": late["latency"]},
-        "unresumed_share": 1 - steps["latency"].count() / number,
-    }
+    waits, found = record.waits, {}
+    for node in Graph.of(scenario.process).nodes:
+        if not isinstance(node, Call):
+            continue
+        own = waits.node == node.index
+        outside = (waits.completed - waits.called)[own]
+        late = (waits.closed - waits.completed)[own & waits.resumed]
+        number = int(own.sum())
+        found[node.name] = [
+            float(number),
+            *_mean_and_p95(outside[np.isfinite(outside)]),
+            *_mean_and_p95(late),
+            _ratio(number - len(late), number),
+        ]
     names = [call.name for call in scenario.process.of_type(AsyncStep)]
-    return pd.DataFrame(found, columns=list(BY_STEP)).reindex(names).fillna({"waits": 0.0})
+    return pd.DataFrame.from_dict(found, orient="index", columns=list(BY_STEP)).loc[names]
+
+
+def _mean_and_p95(values: Floats) -> tuple[float, float]:
+    return _mean(values), float(np.quantile(values, 0.95)) if len(values) else float("nan")
 
 
 def _mean(values: Floats) -> float:

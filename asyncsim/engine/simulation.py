@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import math
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -484,6 +484,7 @@ def check_strategy(name: str, value: object) -> None:
     """Raise a ScenarioError unless the value is a strategy."""
     if not isinstance(value, Strategy):
         but = ", not a class" if isinstance(value, type) else ""
+        but = ", the same for all waits of a run" if isinstance(value, Mapping) else but
         raise scenario_error(name, f"must be a strategy such as Callback(){but}", value)
 
 

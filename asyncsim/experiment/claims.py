@@ -188,9 +188,9 @@ def _by_step(claim: Claim, facts: Facts) -> Claim | None:
         return None
     ordered = sorted(known, key=lambda step: -abs(known[step].mean))
     text = partial(metric_text, "mean_latency", unit="s", digits=DIGITS)
-    first, *_, last = [f"by {known[step].in_words(text)} at '{step}'" for step in ordered]
-    words = f"the mean latency under '{claim.other}' is above that under '{claim.strategy}' "
-    words += f"{first} and {last}" if len(known) == 2 else f"most {first}, and least {last}"
+    first, *_, last = [f"{known[step].in_words(text)} at '{step}'" for step in ordered]
+    words = f"by step '{claim.strategy}' is earlier than '{claim.other}' by "
+    words += f"{first} and {last}" if len(known) == 2 else f"{first} at most, {last} at least"
     metric, gap = f"mean_latency at {ordered[0]}", known[ordered[0]]
     return Claim("by step", metric, claim.strategy, claim.other, gap, words)
 

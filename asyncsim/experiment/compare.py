@@ -53,6 +53,7 @@ from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import single_link
 from asyncsim.model.units import DAY, DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
+from asyncsim.model.words import length_in_words
 
 if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
@@ -430,6 +431,10 @@ class Comparison:
         return f"{n} replication{'s' if n > 1 else ''}"
 
     @property
+    def _length(self) -> str:
+        return length_in_words(self.scenario.length)
+
+    @property
     def _note(self) -> str:
         """Seed and warm-up in words."""
         without = ""
@@ -440,8 +445,8 @@ class Comparison:
 
     def __repr__(self) -> str:
         head = (
-            f"{self.scenario.name}: {self._times}, {self._note}, mean ± half-width of the "
-            f"{percent(self.confidence)} interval"
+            f"{self.scenario.name}: {self._times} of {self._length}, {self._note}, mean ± "
+            f"half-width of the {percent(self.confidence)} interval"
         )
         steps = self._steps_in_words
         more = ["", steps.to_string(index=False), ""] if len(steps) else []
@@ -453,7 +458,7 @@ class Comparison:
     def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
         """Return the table of means as HTML for a report, which has the findings elsewhere."""
         note = (
-            f"Replications: {self.replications}, {self._note}; mean ± half-width of the "
+            f"{self._times} of {self._length}, {self._note}; mean ± half-width of the "
             f"{percent(self.confidence)} interval.{hint}"
         )
         rows = [

@@ -48,6 +48,7 @@ from asyncsim.model.units import (
     number,
     percent,
     positive_duration,
+    share_hint,
 )
 from asyncsim.model.validation import argument, scenario_error
 from asyncsim.model.words import with_unresumed
@@ -93,7 +94,8 @@ def target(precision: object, within: object, unit: str) -> PrecisionTarget:
     except InvalidValue as problem:
         if within is not None:
             raise scenario_error("within", problem, within) from None
-        hint = "; a half-width in the figure's own unit is within="
+        in_words = share_hint(precision) if isinstance(precision, str) else ""
+        hint = in_words or "; a half-width in the figure's own unit is within="
         raise scenario_error("precision", InvalidValue(str(problem), hint), precision) from None
 
 

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from asyncsim.engine.metrics import compute_metrics, latencies, metrics_by_step
 from asyncsim.engine.result import without_warm_up
 from asyncsim.engine.run import Run
-from asyncsim.errors import CensoredWarning, ScenarioError, warn
+from asyncsim.errors import CensoredWarning, warn
 from asyncsim.experiment.simulate import RESOLUTION, played
 from asyncsim.fast import background_compilation
 from asyncsim.model.distributions import Floats
@@ -130,11 +130,16 @@ def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
     """Return strategies by label, checked; equal labels show what differs, or a number."""
     if not isinstance(strategies, (list, tuple)) or not strategies:
         raise scenario_error(
-            "strategies", "must be a list such as [Callback(), Polling('15min')]", strategies
+            "strategies",
+            "must be a list such as [Callback(), Polling('15min')], each of them for all waits",
+            strategies,
         )
     for strategy in strategies:
         if not isinstance(strategy, Strategy):
-            raise ScenarioError(f"strategies must hold strategies only, got {strategy!r}")
+            problem = "must hold strategies only, such as Callback() or Polling('15min')"
+            if isinstance(strategy, Mapping):
+                problem += "; all waits of a run have the same"
+            raise scenario_error("strategies", problem, strategy)
     found = {one.label: one for one in strategies}
     if len(found) < len(strategies):
         found = dict(zip(distinct(told_apart(strategies)), strategies, strict=True))

@@ -163,7 +163,7 @@ def _first_page(
     picture: str,
 ) -> str:
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
-    by = ", ".join(filter(None, [authors["author"], now, "made with asyncsim"]))
+    by = ", ".join(filter(None, [authors["author"], "made with asyncsim", now]))
     purpose = authors["purpose"]
     aim = f'<p class="purpose"><b>Purpose:</b> {escape(purpose)}</p>' if purpose else ""
     return (
@@ -284,12 +284,13 @@ def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequen
     if len(strategies) > 1 and runs:
         words["Runs"] += "; all strategies meet the same random numbers"
     rows = _rows({part: text for part, text in words.items() if text})
+    more = "<h3>Strategies and runs</h3>" if len(scenarios) > 1 else ""
     alone = len(explained) == len(studies)  # then its sentences stand on the first page
     shown = "".join(
         f"<h3>Before any run</h3>{_wide(_without_findings(one) if alone else one._repr_html_())}"
         for one in explained
     )
-    return f"<section>{''.join(parts)}{rows}{shown}</section>"
+    return f"<section>{''.join(parts)}{more}{rows}{shown}</section>"
 
 
 def _loads(study: Study) -> str:
@@ -304,10 +305,10 @@ def _loads(study: Study) -> str:
 
 def _sums(studies: Sequence[Study]) -> str:
     """Return what metrics that add up are sums of."""
-    lengths = dict.fromkeys(length_in_words(study.scenario.length) for study in studies)
-    if not any("figure" in study.table for study in studies):
+    played = [study for study in studies if study.replications and "figure" in study.table]
+    if not played:
         return ""
-    days = " or ".join(lengths)
+    days = " or ".join(dict.fromkeys(length_in_words(one.scenario.length) for one in played))
     return f"requests, worker time, costs and other sums in tables are per run of {days}"
 
 
@@ -367,7 +368,8 @@ def _meanings(tables: Sequence[pd.DataFrame]) -> str:
     for table in tables:
         if {"figure", "meaning"} <= set(table):
             known = table.drop_duplicates("figure")
-            words |= dict(zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True))
+            pairs = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
+            words |= {name: text for name, text in pairs if name not in words}
     if not words:
         return ""
     title, rows = "What the metrics mean", _rows(words)

@@ -97,6 +97,12 @@ class Sweep:
     _metrics: Mapping[int, Floats]
     _sampled: bool
 
+    @property
+    def strategies_in_words(self) -> dict[str, str]:
+        """What each strategy does, by its label, unless a field of it is swept."""
+        known = [one for point in self._points[:1] for one in point.strategies]
+        return {one.label: one.in_words for one in known if one.label in self.strategies}
+
     @cached_property
     def _priced(self) -> Scenario:
         """A scenario of the sweep with prices, if only some points have them."""
@@ -157,7 +163,7 @@ class Sweep:
         """A note on points where waits were still open when runs stopped, if any."""
         found = self._metrics.values()
         some = sum(bool(one[:, :, METRIC_ORDER["still_waiting"]].any()) for one in found)
-        where = f"at {some} of {len(found)} points (see `still_waiting` in `.table`)"
+        where = f"at {some} of {len(found)} points"
         return [STILL_OPEN.format(where)] if some else []
 
     @property

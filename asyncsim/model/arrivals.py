@@ -116,8 +116,8 @@ class Poisson(_InHours):
     Parameters
     ----------
     rate
-        ``"300/h"``, or a number per second, while the window is open. A rate per day or week is
-        the number for the whole day or week, all of it inside the window.
+        ``"300/h"``, while the window is open; in Python also a number per second. A rate per day or
+        week is the number for the whole day or week, all of it inside the window.
     size
         Number of instances that arrive at each instant.
     between

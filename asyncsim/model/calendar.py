@@ -16,6 +16,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from importlib.resources import files
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -46,11 +47,31 @@ def zone_name(value: str | None) -> str | None:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
-        hint = units.nearest(value, _zones()) if isinstance(value, str) else ""
+        hint = _nearest_zone(value) if isinstance(value, str) else ""
         raise InvalidValue(
             "must be a time zone such as 'Europe/Berlin', or left out", hint
         ) from None
     return value
+
+
+def _nearest_zone(written: str) -> str:
+    """Return the hint for a misspelt zone, a city such as ``"berlin"``, or a country."""
+    words = written.strip().title()
+    found = _zones_of_countries().get(words)
+    return (
+        f"; did you mean {found!r}?" if found else units.nearest(words.replace(" ", "_"), _zones())
+    )
+
+
+def _zones_of_countries() -> dict[str, str]:
+    """Return the first zone of each country, by its English name."""
+
+    def rows(table: str) -> list[list[str]]:
+        lines = (files("tzdata") / "zoneinfo" / table).read_text(encoding="utf-8").splitlines()
+        return [line.split("\t") for line in lines if not line.startswith("#")]
+
+    first = {row[0]: row[2] for row in reversed(rows("zone.tab"))}
+    return {name: first[code] for code, name in rows("iso3166.tab") if code in first}
 
 
 def holiday_calendar(value: str | None) -> str | None:
@@ -70,7 +91,8 @@ def holidays_of(place: str) -> Any:
     found = None
     with contextlib.suppress(NotImplementedError, TypeError):  # TypeError: another of its names
         found = holidays.country_holidays(country, subdiv=part or None)
-    require(getattr(found, "country", None) is not None, A_PLACE)
+    if getattr(found, "country", None) is None:
+        raise InvalidValue(A_PLACE, units.suggested(holidays_of, place, place.upper()))
     return found
 
 
@@ -207,9 +229,9 @@ def clock_or_cron(value: units.ClockTimeLike) -> str:
         return words
     try:
         return units.clock_time(value)
-    except InvalidValue:
+    except InvalidValue as wrong:
         problem = "must be a clock time such as '22:00' or a cron expression such as '0 22 * * 1-5'"
-        raise InvalidValue(problem) from None
+        raise InvalidValue(problem, wrong.hint) from None
 
 
 def is_cron(value: str) -> bool:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import abc
 import math
+import re
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import scipy
-from attrs import field, frozen
+from attrs import field, fields, frozen
 from numpy.typing import ArrayLike, NDArray
 
 from asyncsim.model import units
@@ -286,9 +287,21 @@ def as_distribution(value: DistributionLike) -> Duration:
     try:
         return Fixed(units.duration(value))
     except InvalidValue as problem:
-        either = f"{units.A_DURATION}, or a distribution such as exponential('10min')"
+        either = f"{units.A_DURATION}, or a distribution such as exponential with mean '10min'"
         text = str(problem).replace(units.A_DURATION, either)
-        raise InvalidValue(text, problem.hint) from None
+        raise InvalidValue(text, problem.hint or _nearest_distribution(value)) from None
+
+
+def _nearest_distribution(value: object) -> str:
+    """Return the hint for a distribution in words, such as ``"exponential(10min)"``: its table."""
+    words = re.findall(r"[^\s(),='\"]+", value) if isinstance(value, str) else []
+    cls = DISTRIBUTIONS.get(words[0].lower()) if words else None
+    if cls is None or cls is Empirical:
+        return ""
+    names = [str(field.alias) for field in fields(cls)]  # type: ignore[arg-type]
+    values = [word for word in words[1:] if word not in names]
+    pairs = "".join(f', {name} = "{one}"' for name, one in zip(names, values, strict=False))
+    return f'; in a file write {{ law = "{cls.kind}"{pairs} }}'
 
 
 def external_distribution(value: DistributionLike) -> Duration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import shorten
 from typing import Any, TypeVar
 
 from attrs import field, frozen
@@ -16,6 +17,7 @@ from asyncsim.model.validation import name_errors, scenario_error, word_of
 
 T = TypeVar("T")
 MOST_NESTED = 50  # engines and files walk choices, branches and paths by recursion
+WAYS = ("fail", "continue")
 LAST_ACTIVATION = 65_535  # fits the order of events (`asyncsim.engine.environment`)
 
 
@@ -51,12 +53,11 @@ def _steps(value: Sequence[Element]) -> tuple[Element, ...]:
 
 
 def _path(value: str | Sequence[Element]) -> Path:
-    if isinstance(value, str):
-        return units.one_of(value, ("fail", "continue"))
     try:
-        return _sequence(value)
-    except InvalidValue:
-        raise InvalidValue("must be 'fail', 'continue' or a list of steps") from None
+        return units.one_of(value, WAYS) if isinstance(value, str) else _sequence(value)
+    except InvalidValue as problem:
+        right = "must be 'fail', 'continue' or a list of steps"
+        raise InvalidValue(right, problem.hint) from None
 
 
 @frozen(field_transformer=name_errors)
@@ -100,9 +101,16 @@ class Response:
     rejected: float = field(default=0.0, converter=units.probability)
 
     def __attrs_post_init__(self) -> None:
-        total = self.accepted + self.done + self.rejected
-        if abs(total - 1.0) > 1e-9:
-            raise scenario_error("Response", "probabilities must add up to 1", total)
+        _add_up("Response", (self.accepted, self.done, self.rejected))
+
+
+def _add_up(where: str, probabilities: Sequence[float]) -> None:
+    """Check that probabilities add up to 1; the error shows the sum."""
+    if abs((total := sum(probabilities)) - 1.0) > 1e-9:
+        terms = shorten(" + ".join(f"{one:g}" for one in probabilities), 80, placeholder=" …")
+        raise ScenarioError(
+            f"{where} must have probabilities that add up to 1: {terms} = {total:g}"
+        )
 
 
 def _response(value: Response | dict[str, float]) -> Response:
@@ -133,7 +141,7 @@ class AsyncStep(Element):
         Probabilities of the immediate response: ``accepted`` (wait), ``done`` (do not wait),
         ``rejected`` (the step fails).
     timeout
-        Longest wait, counted from arming; None for no limit.
+        Longest wait, counted from arming; by default there is no limit.
     on_accepted
         Steps executed after the call was accepted and before the wait is armed: the process reacts
         to the response while the external system already works.
@@ -225,11 +233,7 @@ def _branches(value: Sequence[Branch | tuple[float, Sequence[Element]]]) -> tupl
     pairs = [part for part in value if not isinstance(part, Branch)]
     if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
         raise InvalidValue("must be pairs of a probability and a list of steps")
-    found = tuple(part if isinstance(part, Branch) else Branch(*part) for part in value)
-    total = sum(branch.probability for branch in found)
-    if abs(total - 1.0) > 1e-9:
-        raise InvalidValue(f"must have probabilities that add up to 1 (they add up to {total:g})")
-    return found
+    return tuple(part if isinstance(part, Branch) else Branch(*part) for part in value)
 
 
 @frozen(field_transformer=name_errors)
@@ -250,13 +254,19 @@ class Choice(Element):
     name: str = field(converter=units.text)
     branches: tuple[Branch, ...] = field(converter=_branches)
 
+    def __attrs_post_init__(self) -> None:
+        _add_up(f"Choice {self.name!r}", [branch.probability for branch in self.branches])
+
     def within(self) -> Sequence[Element]:
         """Return the elements of its branches."""
         return [element for branch in self.branches for element in branch.steps]
 
 
 def _parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
-    if not isinstance(value, (list, tuple)) or len(value) < 2:
+    are_lists = isinstance(value, (list, tuple)) and all(
+        isinstance(steps, (list, tuple)) for steps in value
+    )
+    if not are_lists or len(value) < 2:
         raise InvalidValue("must be a list of two or more lists of steps")
     return tuple(map(_steps, value))
 

@@ -103,8 +103,8 @@ class Scenario:
             if step.system not in self.systems:
                 known = ", ".join(repr(name) for name in self.systems) or "none"
                 raise ScenarioError(
-                    f"AsyncStep.system must name one of the scenario's systems ({known}), "
-                    f"got {step.system!r}{nearest(step.system, self.systems)}"
+                    f"AsyncStep.system of {step.name!r} must name one of the scenario's systems "
+                    f"({known}), got {step.system!r}{nearest(step.system, self.systems)}"
                 )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -132,8 +132,13 @@ class Scenario:
         return draw_for(self, key_part("seed", seed), key_part("replication", replication))
 
     def replace(self, **changes: Any) -> Scenario:
-        """Return a copy with some fields changed."""
-        return attrs.evolve(self, **changes)
+        """Return a copy with some fields changed, also by dotted names.
+
+        >>> scenario = sim.Scenario.load("example:nightly_ledger")
+        >>> scenario.replace(length="2 days", **{"server.workers": 8}).server.workers
+        8
+        """
+        return changed(self, changes)
 
     def with_profile(self, profile: str | Profile | None) -> Scenario:
         """Return the scenario with finishes answered as by another engine, or unchanged for None.
@@ -163,6 +168,9 @@ class Scenario:
         calls = {call.name: call for call in self.process.of_type(AsyncStep)}
         if step is None and len(calls) == 1:
             step = next(iter(calls))
+        if step is None and calls:
+            words = ", ".join(map(repr, calls))
+            raise ScenarioError(f"step must be named, since several steps wait: one of {words}")
         step = choice("step", step, calls)
         system = calls[step].system
         log = path if isinstance(path, RequestLog) else RequestLog.read(path, zone=self.zone)

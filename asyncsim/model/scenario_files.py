@@ -96,8 +96,48 @@ def loads(text: str, cls: type[T], name: str) -> T:
     except (ValueError, RecursionError) as error:  # ValueError also for endless whole numbers
         log = Path(name).suffix.lower() in (".csv", ".xes")
         hint = "; a log? fit makes a scenario from it (asyncsim fit)" if log else ""
-        raise ScenarioError(f"{name}: is not valid TOML: {error}{hint}") from None
+        raise ScenarioError(f"{name}: {_invalid_line(str(error), text)}{hint}") from None
     return _read(cls, data, _Place(name), text)
+
+
+def _invalid_line(problem: str, text: str) -> str:
+    """Return the line that a TOML parser refuses, with a hint or the parser's words."""
+    found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", problem)
+    lines = text.rstrip().split("\n")
+    number = int(found[1] or len(lines)) if found else 0
+    if not 0 < number <= len(lines):
+        return f"is not valid TOML: {problem}"
+    line = lines[number - 1].strip()[:WIDTH]
+    if line.startswith("[[") and problem.startswith("Cannot"):
+        return f"line {number} needs the double brackets of {line} at all tables of this name"
+    return f"line {number} is not valid TOML: {line}{_toml_hint(line) or f' ({problem})'}"
+
+
+def _toml_hint(line: str) -> str:
+    """Return the hint for a line whose value TOML does not know, such as ``timeout = 5d``."""
+    pair = re.fullmatch(r"([\w.-]+)\s*([=:])\s*(.*?)\s*(?:#[^\"']*)?", line)
+    if not pair:
+        return ""
+    key, sign, value = pair.groups()
+    if sign == ":":
+        return f"; did you mean: {key} = {value}"
+    if not value:
+        return f"; give {key} a value, or begin the line with '#'"
+    if value.lower() in ("none", "null"):
+        return f"; leave {key} out"
+    if value[0] in "\"'" and value.count(value[0]) == 1:
+        return "; the text lacks the second quote"
+    if re.search("[\u201c\u201d\u201e\u2018\u2019]", value):
+        return '; write straight quotes (")'
+    if value[0] in "[{":
+        return '; put texts and values with units in quotes, such as "5min"'
+    right = value.lower() if value.lower() in ("true", "false") else units.with_point(value)
+    if right != value:
+        return f"; did you mean {right}?"
+    plain = (
+        f'; put it in quotes: {key} = "{value}"' if "'" not in value and '"' not in value else ""
+    )
+    return units.share_hint(value) or plain
 
 
 def _bounded(text: str, name: str) -> str:
@@ -143,6 +183,9 @@ class _Place:
 
     def is_a(self, value: object, kind: type, words: str) -> bool:
         if not isinstance(value, kind):
+            if isinstance(value, dict | list):  # of the other kind of header
+                header = ".".join(part for part in self.path if isinstance(part, str))
+                words += f", such as {f'[[{header}]]' if kind is list else f'[{header}]'}"
             self.note(f"must be {words}, got {shown(value)}")
         return isinstance(value, kind)
 
@@ -159,12 +202,20 @@ def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, te
     mistakes = []
     for path, mistake in place.mistakes:
         known = (lines[path[:k]] for k in range(len(path), 0, -1) if path[:k] in lines)
-        line = next(known, 0)
+        line = next(known, 0) or _line_of_value(mistake, text)
         mistakes.append((line, f"line {line}: {mistake}" if line else mistake))
     texts = [mistake for _, mistake in sorted(mistakes, key=itemgetter(0))]
     if len(texts) == 1:
         raise ScenarioError(f"{place.file}: {texts[0]}")
     raise ScenarioError("\n  ".join([f"{place.file}: {len(texts)} mistakes", *texts]))
+
+
+def _line_of_value(mistake: str, text: str) -> int:
+    """Return the first line that gives a key the value that a message ends with; 0 for none."""
+    value = re.search(r"got '([^']*)'", mistake)
+    written = rf"^.*=\s*[\"']{re.escape(value[1])}[\"']" if value else r"(?!)"
+    found = re.search(written, text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 0
 
 
 def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
@@ -214,6 +265,9 @@ def _check(cls: type[Any], field: attrs.Attribute[Any], value: Any, place: _Plac
 
 def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
     """Return the value of a key, with the tables in it made into objects."""
+    field = attrs.fields_dict(cls).get(key)
+    if field and reader_of(field) is units.rate and isinstance(value, int | float):
+        return str(value)  # which is refused: a file says per what
     if key in OBJECTS:
         return _make(OBJECTS[key], value, place)
     if key in DISTRIBUTION_KEYS and isinstance(value, dict):
@@ -267,7 +321,8 @@ def lines_of(text: str) -> dict[Keys, int]:
         if is_array:
             table = (*table, numbers[table])
             numbers[table[:-1]] += 1
-        starts.setdefault(table, at)
+        for k in range(1, len(table) + 1):
+            starts.setdefault(table[:k], at)
         at = _next(plain, end + 1 + is_array)
     return {path: bisect_left(ends, start) + 1 for path, start in starts.items()}
 

@@ -16,10 +16,18 @@ import attrs
 
 from asyncsim.model import calendar, process, units
 from asyncsim.model.arrivals import ARRIVALS
-from asyncsim.model.distributions import DISTRIBUTIONS, Duration
+from asyncsim.model.distributions import DISTRIBUTIONS, Duration, as_distribution
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.scenario_files import ARRAYS, DISTRIBUTION_KEYS, OBJECTS, PATH_KEYS, file_value
+from asyncsim.model.scenario_files import (
+    ARRAYS,
+    DISTRIBUTION_KEYS,
+    DURATION_READERS,
+    OBJECTS,
+    PATH_KEYS,
+    file_value,
+)
 from asyncsim.model.server import rate_limit
+from asyncsim.model.strategies import STRATEGIES
 from asyncsim.model.systems import SYSTEMS
 from asyncsim.model.validation import reader_of
 
@@ -86,12 +94,7 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     units.text: _NAME,
     units.any_text: {"type": "string"},
     units.texts: _numbers({"type": "string"}),
-    units.rate: {
-        "anyOf": [
-            _text(r"\s*[0-9.eE+_-]+\s*/\s*[a-zA-Z]+\s*", examples=["300/h", "10000/day"]),
-            {"type": "number", "exclusiveMinimum": 0},
-        ],
-    },
+    units.rate: _text(r"\s*[0-9.eE+_-]+\s*/\s*[a-zA-Z]+\s*", examples=["300/h", "10000/day"]),
     units.calendar_date: _DATE,
     units.optional_clock_time: _CLOCK_TIME,
     units.window: _numbers(_CLOCK_TIME, minItems=2, maxItems=2, examples=[["08:00", "20:00"]]),
@@ -120,6 +123,14 @@ OF_KEYS: dict[str, Fragment] = {
     **dict.fromkeys(("check", "request", "transition", "worker_hour", "late_minute"), _PRICE),
     **dict.fromkeys(("transitions_per_check", "transitions_per_call"), _whole(0)),
 }  # what a key holds whose reader is private to its class
+
+
+def file_keys(with_unit: bool = False) -> frozenset[str]:
+    """Return all keys, also of strategies, or only those whose values are durations or rates."""
+    classes: list[type[Any]] = [Scenario, *STRATEGIES.values(), *(cls for _, cls in _classes())]
+    fields = [field for cls in classes for field in attrs.fields(cls)]
+    timed = (*DURATION_READERS, units.poll_interval, as_distribution, units.rate)
+    return frozenset(one.alias for one in fields if not with_unit or reader_of(one) in timed)
 
 
 def json_schema() -> Fragment:

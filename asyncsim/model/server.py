@@ -59,7 +59,9 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
                 return SlidingWindow(int(window[1]), window[2])
         except ScenarioError:
             pass
-    raise InvalidValue("must be words such as '100 per 60 s' or '3000 refilled 500/s'")
+    spelt = re.sub(r"\s*(?:per|/)\s*(?=[a-z])", " per 1", value) if isinstance(value, str) else ""
+    hint = units.suggested(rate_limit, value, spelt) if spelt else ""
+    raise InvalidValue("must be words such as '100 per 60 s' or '3000 refilled 500/s'", hint)
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -81,7 +83,7 @@ class FinishPolicy:
         Before the wait is armed: ``"reject"`` (an error; the sender may try again), ``"buffer"``
         (kept, and applied when the wait is armed) or ``"ignore"`` (acknowledged but discarded).
     buffer_for
-        How long an early finish is kept; None keeps it until the wait is armed.
+        How long an early finish is kept; by default until the wait is armed.
     duplicate
         A second finish of a number: ``"reject"`` or ``"accept"`` (acknowledged, without effect).
     late
@@ -113,9 +115,9 @@ class WorkflowServer:
     policy
         How finishes are answered; see `FinishPolicy`.
     finish_limit
-        Rate limit of callbacks: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; None for no
-        limit. Callbacks above it are refused on arrival (HTTP 429) and take no worker; the sender
-        retries by the strategy's `retries`.
+        Rate limit of callbacks: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; by default
+        there is none. Callbacks above it are refused on arrival (HTTP 429) and take no worker;
+        the sender retries by the strategy's `retries`.
     check_operations, callback_operations
         Database operations of one check, and of one callback that arrives; 0 or more. The default
         is a convention of this model, not a measurement: the record of the wait is read, and

@@ -91,7 +91,7 @@ class WaitingStep(ScheduledWait, Protocol):
 
 
 class Strategy(Described):
-    """How completion is noticed. Override `wait`, `notify` or both.
+    """How completion is noticed, by all waits of a run. Override `wait`, `notify` or both.
 
     >>> class Hourly(sim.Strategy):
     ...     def wait(self, step):

@@ -13,14 +13,15 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import attrs
 import numpy as np
 
+R = TypeVar("R")
 DurationLike = float | str | timedelta | np.timedelta64
 ClockTimeLike = str | time
 
@@ -34,6 +35,9 @@ OTHER_DAYS = dict.fromkeys(("weekdays", "workdays", "working days", "business da
 OTHER_DAYS |= {"weekend": "Sat, Sun", "weekends": "Sat, Sun"}
 OTHER_DAYS |= dict.fromkeys(("daily", "everyday", "all", "all days", "always"), "every day")
 UNLIMITED = "unlimited"
+NOTHING = ("none", "null", "unlimited", "infinite", "inf", "never", "no", "off", "")
+LEAVE_OUT = "; leave it out instead"
+UNITS = "; the units are ms, s, min, h, d and w"
 
 MOST = 1_000_000_000
 MOST_SERVERS = 1_000_000  # each of them is kept in memory
@@ -46,16 +50,22 @@ FIRST_DATE, LAST_DATE = date(1700, 1, 1), date(2200, 12, 31)
 LONGEST_WORDS = 1000  # characters of a duration, clock time, rate, cron expression or name
 HIGHEST, LOWEST = 1e9, 1e-11  # rates per second: one in the shortest time, and in the longest
 
-A_DURATION = "must be a duration such as '15min', '1h 30min', 90 (seconds) or a timedelta"
+A_DURATION = "must be a duration such as '15min' or '1h 30min'"
 A_PROBABILITY = "must be a probability from 0 to 1"
-A_RATE = "must be a rate such as '300/h', '10000/day' or 0.5 (per second)"
+A_RATE = "must be a rate such as '300/h' or '10000/day'"
 DAYS = "must name days such as 'Mon-Fri', 'Mon, Wed, Sat' or 'every day'"
 
 _DURATION_PART = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]+)\s*")
 _RATE = re.compile(r"\s*([0-9.eE+_-]+)\s*/\s*([a-zA-Z]+)\s*")
 _LIKE_A_RATE = re.compile(r"\s*(\d[\d.]*)\s*(?:/|per\b|an?\b|each\b|every\b)\s*([a-zA-Z]+)\s*")
-_SHARE = re.compile(r"\s*(\d{1,9}(?:\.\d{0,9})?)\s*%\s*")
+_SHARE = re.compile(r"\s*(\d{1,9}(?:[.,]\d{0,9})?)\s*%\s*")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_LIKE_A_CLOCK = re.compile(
+    r"\s*(\d{1,2})(?:[:.h](\d\d))?\s*(?:([ap])\.?m\.?|h|uhr)?\s*", re.IGNORECASE
+)
+_LIKE_A_DATE = re.compile(r"(\d{1,2})([./])(\d{1,2})\2(\d{4})")
+_PLAIN = re.compile(r"\d{1,9}(?:\.\d{1,9})?")
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 
 
 class InvalidValue(ValueError):
@@ -76,7 +86,7 @@ def require(fulfilled: bool, problem: str) -> None:
 
 
 def meant(word: str, valid: Iterable[str]) -> str | None:
-    """Return the valid word that is nearest to one or begins with it, or None if none does.
+    """Return the valid word that is nearest to one, begins with it or holds it, if any does.
 
     >>> meant("p95_latncy", ["p95_latency"]), meant("overhead", ["overhead_worker_time"])
     ('p95_latency', 'overhead_worker_time')
@@ -86,13 +96,34 @@ def meant(word: str, valid: Iterable[str]) -> str | None:
     known = list(valid)
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     begun = [one for one in known if len(word) > 2 and one.lower().startswith(word.lower())]
-    return next(iter([*close, *begun]), None)
+    held = [one for one in known if " " in one and word.lower() in one.split()]
+    return next(iter([*close, *begun, *held]), None)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest valid word, or an empty string."""
     found = meant(word, valid)
     return "" if found is None else f"; did you mean {found!r}?"
+
+
+def suggested(read: Callable[[str], object], written: str, *candidates: str) -> str:
+    """Return ``"; did you mean 'x'?"`` for the first other candidate that a reader accepts."""
+    for candidate in candidates:
+        if candidate != written:
+            with contextlib.suppress(InvalidValue):
+                read(candidate)
+                return f"; did you mean {candidate!r}?"
+    return ""
+
+
+def with_point(written: str) -> str:
+    """Return a text whose numbers have a decimal point and no commas.
+
+    >>> with_point("0,4s"), with_point("1,5h"), with_point("10,000/day")
+    ('0.4s', '1.5h', '10000/day')
+    """
+    plain = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), written)
+    return re.sub(r"(?<=\d),(?=\d)", ".", plain)
 
 
 def one_of(value: str, valid: Iterable[str]) -> str:
@@ -147,7 +178,14 @@ def number(value: object) -> float:
         with contextlib.suppress(OverflowError):  # 10**400
             if math.isfinite(result := float(value)):
                 return result
-    raise InvalidValue("must be a finite number")
+    raise InvalidValue("must be a finite number", _unquoted(value))
+
+
+def _unquoted(value: object) -> str:
+    """Return the hint for a number in quotes, or with a decimal comma."""
+    if not isinstance(value, str) or not _PLAIN.fullmatch(plain := with_point(value.strip())):
+        return ""
+    return f"; write {plain} without quotes" if plain in value else f"; did you mean {plain}?"
 
 
 def not_negative(value: object, most: float = MOST) -> float:
@@ -164,20 +202,26 @@ def operations(value: float) -> float:
     return int(result) if result.is_integer() else result
 
 
+def per_cent(written: str) -> float | None:
+    """Return the share that words such as ``"80 %"`` mean, or None."""
+    share = _SHARE.fullmatch(written)
+    return float(with_point(share[1])) / 100 if share else None
+
+
 def share_hint(value: object) -> str:
     """Return the hint for per cent where a number is due, such as ``"; write 0.02"``."""
-    share = _SHARE.fullmatch(value) if isinstance(value, str) else None
-    return f"; write {float(share[1]) / 100:g}" if share else ""
+    if isinstance(value, str):
+        return "" if (share := per_cent(value)) is None else f"; write {share:g}"
+    plain = isinstance(value, int | float) and 1 < value <= 100
+    return f"; write {value / 100:g} for {value:g} %" if plain else ""  # type: ignore[operator]
 
 
 def probability(value: float | str) -> float:
     """Return a probability from 0 to 1."""
-    try:
-        result = number(value)
-    except InvalidValue:
-        raise InvalidValue(A_PROBABILITY, share_hint(value)) from None
-    require(0.0 <= result <= 1.0, A_PROBABILITY)
-    return result
+    with contextlib.suppress(InvalidValue):
+        if 0.0 <= (result := number(value)) <= 1.0:
+            return result
+    raise InvalidValue(A_PROBABILITY, share_hint(value) or _unquoted(value))
 
 
 def chance_below_one(value: float) -> float:
@@ -201,7 +245,7 @@ def _whole(value: object, least: int, most: float) -> int:
         require(result <= most, f"must be {most:,} at most")
         if result >= least:
             return result
-    raise InvalidValue(f"must be a whole number, {least} or more")
+    raise InvalidValue(f"must be a whole number, {least} or more", _unquoted(value))
 
 
 def count(value: int) -> int:
@@ -226,7 +270,16 @@ def from_zero(value: int) -> int:
 
 def optional_count(value: int | None) -> int | None:
     """Return a whole number of at least 1, or None for "no limit"."""
-    return None if value is None else count(value)
+    return _optional(value, count)
+
+
+def _optional(value: Any, read: Callable[[Any], R]) -> R | None:
+    """Return None, or a value as a reader converts it."""
+    try:
+        return None if value is None else read(value)
+    except InvalidValue as problem:
+        nothing = isinstance(value, str) and value.lower() in NOTHING
+        raise InvalidValue(str(problem), LEAVE_OUT if nothing else problem.hint) from None
 
 
 def count_or_unlimited(value: int | str | None) -> int | None:
@@ -282,12 +335,22 @@ def _seconds_from_text(text: str) -> float:
         singular = unit.removesuffix("s") if len(unit) > 3 else unit  # '5 mss' are not minutes
         seconds = SECONDS_PER_UNIT.get(singular)
         if seconds is None:
-            raise InvalidValue(f"{A_DURATION} (unknown unit {unit!r})", _nearest_unit(unit))
+            problem = f"{A_DURATION} (unknown unit {unit!r})"
+            raise InvalidValue(problem, _nearest_unit(unit) or UNITS)
         # 9 ms are 0.009 s: divide, since 9 * 0.001 is not the float nearest to 0.009
         total += amount / 1000.0 if seconds == 0.001 else amount * seconds
         position = part.end()
-    require(0 < position == len(rest) and math.isfinite(total), A_DURATION)
+    if not 0 < position == len(rest) or not math.isfinite(total):
+        raise InvalidValue(A_DURATION, _like_a_duration(text))
     return sign * total
+
+
+def _like_a_duration(text: str) -> str:
+    """Return the hint for a number without a unit, with a comma, or a time such as ``"1:30"``."""
+    if _PLAIN.fullmatch(plain := with_point(text.strip())):
+        return f"; did you mean '{plain}ms', '{plain}s' or '{plain}min'?"
+    hours = re.sub(r"^(\d{1,2}):(\d\d)(?::(\d\d))?$", r"\1h \2min \3s", plain)
+    return suggested(duration, text, plain, hours.removesuffix(" s"))
 
 
 def _nearest_unit(unit: str) -> str:
@@ -332,7 +395,7 @@ def optional_interval(value: DurationLike | None) -> float | None:
 
 def optional_duration(value: DurationLike | None) -> float | None:
     """Return a positive duration in seconds, or None."""
-    return None if value is None else positive_duration(value)
+    return _optional(value, positive_duration)
 
 
 def format_duration(seconds: float) -> str | float:
@@ -383,9 +446,13 @@ class Rate:
 
 def _nearest_rate(value: object) -> str:
     """Return the hint for words that are almost a rate, such as ``"300 per hour"``."""
-    like = _LIKE_A_RATE.fullmatch(value) if isinstance(value, str) else None
-    unit = meant(like[2].lower(), [*SECONDS_PER_UNIT, *OTHER_UNITS]) if like else None
-    return f"; did you mean '{like[1]}/{OTHER_UNITS.get(unit, unit)}'?" if like and unit else ""
+    written = with_point(value).strip() if isinstance(value, str) else ""
+    if _PLAIN.fullmatch(written):
+        return f"; did you mean '{written}/day', '{written}/h' or '{written}/s'?"
+    if not (like := _LIKE_A_RATE.fullmatch(written)):
+        return ""
+    unit = meant(like[2].lower(), [*SECONDS_PER_UNIT, *OTHER_UNITS])
+    return f"; did you mean '{like[1]}/{OTHER_UNITS.get(unit, unit)}'?" if unit else UNITS
 
 
 def rate(value: float | str | Rate) -> Rate:
@@ -420,12 +487,26 @@ def clock_time(value: ClockTimeLike) -> str:
         hour, minute, second = (int(group or 0) for group in match.groups())
         if (hour < 24 and minute < 60 and second < 60) or (hour, minute, second) == (24, 0, 0):
             return f"{hour:02d}:{minute:02d}" + (f":{second:02d}" if second else "")
-    raise InvalidValue("must be a clock time such as '22:00'")
+    found = _meant_clock(value)
+    hint = f"; did you mean {found!r}?" if found else ""
+    raise InvalidValue("must be a clock time such as '22:00'", hint)
+
+
+def _meant_clock(value: object) -> str | None:
+    """Return what ``"9:30 pm"``, ``"21.30"`` or ``"7"`` means, or None."""
+    is_hour = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24
+    like = _LIKE_A_CLOCK.fullmatch(str(value)) if is_hour or isinstance(value, str) else None
+    if like is None:
+        return None
+    hour, minute = int(like[1]), like[2] or "00"
+    if half := (like[3] or "").lower():
+        hour = hour % 12 + 12 * (half == "p")
+    return f"{hour:02d}:{minute}" if hour < 24 and minute < "60" else None
 
 
 def optional_clock_time(value: ClockTimeLike | None) -> str | None:
     """Return a clock time, or None."""
-    return None if value is None else clock_time(value)
+    return _optional(value, clock_time)
 
 
 def seconds_of_day(clock: str) -> int:
@@ -436,11 +517,23 @@ def seconds_of_day(clock: str) -> int:
 
 def window(value: tuple[ClockTimeLike, ClockTimeLike] | list[str]) -> tuple[str, str]:
     """Return opening hours as two clock times, the first before the second."""
+    problem = "must be two clock times, the earlier first, such as ['08:00', '20:00']"
     if isinstance(value, (tuple, list)) and len(value) == 2:
-        opens, closes = clock_time(value[0]), clock_time(value[1])
-        if seconds_of_day(opens) < seconds_of_day(closes):
-            return opens, closes
-    raise InvalidValue("must be two clock times, the earlier first, such as ('08:00', '20:00')")
+        with contextlib.suppress(InvalidValue):
+            opens, closes = clock_time(value[0]), clock_time(value[1])
+            if seconds_of_day(opens) < seconds_of_day(closes):
+                return opens, closes
+    raise InvalidValue(problem, _nearest_window(value))
+
+
+def _nearest_window(value: object) -> str:
+    """Return the hint for what is almost a window, such as ``["7", "18"]`` or ``"7:00-18:00"``."""
+    parts = re.split(r"-|\u2013|\bto\b", value) if isinstance(value, str) else value
+    if isinstance(parts, (tuple, list)) and len(parts) == 2:
+        opens, closes = map(_meant_clock, parts)
+        if opens and closes and opens < closes:
+            return f"; did you mean {[opens, closes]!r}?"
+    return ""
 
 
 def days_of_week(value: str) -> str:
@@ -451,7 +544,9 @@ def days_of_week(value: str) -> str:
 
 def day_numbers(value: str) -> frozenset[int]:
     """Return the days named by `days_of_week` as numbers, Monday = 0."""
-    require(isinstance(value, str), DAYS)
+    if not isinstance(written := cast(Any, value), str):
+        several = isinstance(written, list | tuple) and all(isinstance(one, str) for one in written)
+        raise InvalidValue(DAYS, suggested(day_numbers, "", ", ".join(written)) if several else "")
     if _short(value, DAYS).strip().lower() == "every day":
         return frozenset(range(7))
     found: set[int] = set()
@@ -486,6 +581,21 @@ def _nearest_days(written: str) -> str:
     return ""
 
 
+def _nearest_date(written: object) -> str:
+    """Return the hint for a date in another order: ``"5.1.2026"``; ``"1/5/2026"`` may be two."""
+    if isinstance(written, datetime) and written == written:  # not pandas.NaT
+        return f"; did you mean '{written.date()}'?"
+    like = _LIKE_A_DATE.fullmatch(written) if isinstance(written, str) else None
+    if not like:
+        return ""
+    first, second, year = int(like[1]), int(like[3]), int(like[4])
+    found = []
+    for month, day in ((second, first), (first, second))[: 2 if like[2] == "/" else 1]:
+        with contextlib.suppress(ValueError):
+            found.append(repr(date(year, month, day).isoformat()))
+    return f"; did you mean {' or '.join(dict.fromkeys(found))}?" if found else ""
+
+
 def calendar_date(value: str | date) -> date:
     """Return a date from 1700 to 2200, read from ``"2026-01-05"`` or a `datetime.date`."""
     written: Any = value
@@ -493,6 +603,6 @@ def calendar_date(value: str | date) -> date:
         a_date = isinstance(value, date) and not isinstance(value, datetime)
         found: date = written if a_date else date.fromisoformat(written)
     except (ValueError, TypeError):
-        raise InvalidValue("must be a date such as '2026-01-05'") from None
+        raise InvalidValue("must be a date such as '2026-01-05'", _nearest_date(written)) from None
     require(FIRST_DATE <= found <= LAST_DATE, f"must be a date from {FIRST_DATE} to {LAST_DATE}")
     return found

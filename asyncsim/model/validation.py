@@ -9,14 +9,15 @@ Use ``@frozen(field_transformer=name_errors)``: a converter then only states wha
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, Self, TypeVar, overload
 
 import attrs
 import pandas as pd
 
-from asyncsim.errors import ScenarioError
-from asyncsim.model.units import InvalidValue, one_of, require
+from asyncsim.errors import ArgumentError, ScenarioError
+from asyncsim.model.units import InvalidValue, nearest, one_of, require
 
 T = TypeVar("T")
 
@@ -55,9 +56,59 @@ def choice(name: str, value: Any, valid: Iterable[str]) -> str:
 # --- fields of attrs classes --------------------------------------------------------------------
 
 
-def name_errors(_: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Make the errors of every converter of a class name the field (an attrs transformer)."""
+def name_errors(cls: Any, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
+    """Make the errors of a class name the field or the argument (an attrs transformer)."""
+    cls.arguments = _Arguments()
     return [_with_name(field) for field in fields]
+
+
+class _Arguments:
+    """Replaces the ``__init__`` of attrs, once Python has made the class: errors are ours."""
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        made = owner.__init__
+
+        @functools.wraps(made)
+        def init(self: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                made(self, *args, **kwargs)
+            except TypeError:
+                try:
+                    inspect.signature(made).bind(self, *args, **kwargs)
+                except TypeError as problem:
+                    raise _argument_error(type(self), kwargs, str(problem)) from None
+                raise
+
+        owner.__init__ = init
+        delattr(owner, name)
+
+
+def _argument_error(cls: type, given: Iterable[str], problem: str) -> ArgumentError:
+    """Return the error of arguments that do not fit, from the words of `inspect`."""
+    unknown = next((name for name in given if name not in arguments_of(cls)), None)
+    if unknown:
+        return ArgumentError(no_argument(cls, unknown))
+    words = problem.replace("missing a required argument:", "lacks the argument")
+    words = words if words.startswith("lacks") else f"was given {words}"
+    return ArgumentError(f"{cls.__name__} {words} {_listed(cls)}")
+
+
+def _listed(cls: type) -> str:
+    """Return the arguments of an attrs class: those without a name first."""
+    found = [f"{name}=…" if known else name for name, known in arguments_of(cls).items()]
+    return f"(it has {', '.join(found)})"
+
+
+def arguments_of(cls: type) -> dict[str, bool]:
+    """Return the names of the arguments of an attrs class, and whether each needs its name."""
+    fields = sorted((field for field in attrs.fields(cls) if field.init), key=lambda f: f.kw_only)
+    return {str(field.alias): field.kw_only for field in fields}
+
+
+def no_argument(cls: type, name: str) -> str:
+    """Return the message that a class has no argument of a name."""
+    hint = nearest(name, arguments_of(cls))
+    return f"{cls.__name__} has no argument {shown(name)} {_listed(cls)}{hint}"
 
 
 def _with_name(field: attrs.Attribute[Any]) -> attrs.Attribute[Any]:

@@ -272,7 +272,7 @@ def frontier(
     beaten = ", ".join(table.loc[table["on_frontier"] == "no", "strategy"])
     missing = ", ".join(table.loc[~table.index.isin(known.index), "strategy"])
     return (
-        f"{title}. {scales[1].words} against {scales[0].words}, one point per strategy; the line "
+        f"{title}. {scales[1].capital} against {scales[0].words}, one point per strategy; the line "
         f"joins those that no other beats in both: {', '.join(best['strategy'])}."
         + f" Beaten: {beaten}." * bool(beaten)
         + f" Not drawn, because infinite: {missing}." * bool(missing)

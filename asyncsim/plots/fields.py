@@ -70,7 +70,7 @@ def metric_over_fields(
     if not joined:  # points are everywhere
         drawn.later.append(lambda: False)
     fields = " and ".join(panel.scale.words for panel in panels)
-    return f"{title}. {scale.words} over {fields}. {_spans(panels[0].lines, scale)}."
+    return f"{title}. {scale.capital} over {fields}. {_spans(panels[0].lines, scale)}."
 
 
 def _spans(lines: Mapping[str, pd.DataFrame], scale: Scale) -> str:
@@ -153,7 +153,7 @@ def metric_over_two_fields(
     bar = drawn.colorbar(image, ax=axes[: len(maps)], fraction=0.04, aspect=30)
     human(bar.ax.yaxis, scale)
     lines = {label: pd.DataFrame({"mean": np.ravel(one.values)}) for label, one in maps.items()}
-    return f"{title}. {scale.words} by {words[0]} and {words[1]}. {_spans(lines, scale)}."
+    return f"{title}. {scale.capital} by {words[0]} and {words[1]}. {_spans(lines, scale)}."
 
 
 def _without_numbers(ax: Axes, title: str, many: bool) -> bool:
@@ -234,7 +234,7 @@ def answer(
         at_ends(ax, ends)
     marks = "".join(f" {mark[0].upper()}{mark[1:]}." for mark in (goal, flat) if mark)
     spans = _spans(lines, upwards)
-    return f"{title}. {asked.sentence} {upwards.words} over {across.words}. {spans}.{marks}"
+    return f"{title}. {asked.sentence} {upwards.capital} over {across.words}. {spans}.{marks}"
 
 
 def points_of(table: pd.DataFrame) -> Floats:
@@ -316,7 +316,7 @@ def cumulative_means(
         texts.append(f"{label}: {enough}, then {low} to {high} after {last['n']:.0f}")
     for ax in axes[len(tables) :]:
         ax.remove()
-    return f"{title}. {scale.words} over the number of replications. {'; '.join(texts)}."
+    return f"{title}. {scale.capital} over the number of replications. {'; '.join(texts)}."
 
 
 def _cumulative_mean(ax: Axes, table: pd.DataFrame, reached: int | None, scale: Scale) -> None:
@@ -386,7 +386,7 @@ def warm_up(
     human(ax.yaxis, scale)
     beside(ax, courses)
     first = f"the first {truncated} are the warm-up" if truncated else "without a warm-up"
-    return f"{title}. {scale.words} over {len(series)} cycles, {first}; {end}."
+    return f"{title}. {scale.capital} over {len(series)} cycles, {first}; {end}."
 
 
 def _limits(ax: Axes, shown: Floats) -> None:

@@ -24,7 +24,7 @@ from asyncsim.plots.style import Floats, Picture, font_size, wrapped
 
 MOST = 10  # labels of a picture; more make a legend
 WIDTH = 26  # characters of a line of a label
-GAP, POINT_GAP = 0.4, 0.7  # between a label and a line or point that it names, in font sizes
+GAP, POINT_GAP = 0.5, 0.7  # between a label and a line or point that it names, in font sizes
 STEP = 0.2  # font sizes between the points of a line that labels avoid
 MOST_COVERED = 14  # of these points, about two lines: a label that covers more makes a legend
 DARKEST = 0.16  # luminance of the text of a label: contrast 5 on white

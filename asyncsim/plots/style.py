@@ -239,6 +239,11 @@ class Scale(NamedTuple):
     kind: str = "number"
     written: Callable[[float], str] | None = None
 
+    @property
+    def capital(self) -> str:
+        """The words at the beginning of a sentence."""
+        return self.words[:1].upper() + self.words[1:]
+
     def text(self, value: float) -> str:
         """Return a value in human units."""
         if self.written:

@@ -124,3 +124,12 @@ def test_paper_cuts_nothing_and_shows_what_a_screen_folds(opened):
     pdf = page.pdf(prefer_css_page_size=True, print_background=True)
     assert pdf.startswith(b"%PDF")
     assert 5 < pdf.count(b"/Type /Page\n") < 40
+
+
+def test_a_table_that_is_cut_shows_that_it_scrolls(opened):
+    """A shadow lies at the edge behind which there is more; paper has the definitions as well."""
+    page = opened(400)
+    cut = page.locator(".wide").first
+    assert "gradient" in cut.evaluate("(one) => getComputedStyle(one).backgroundImage")
+    page.emulate_media(media="print")
+    assert page.locator(".paper", has_text="What the metrics mean").first.is_visible()

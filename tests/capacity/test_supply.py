@@ -280,7 +280,7 @@ def test_no_interval_is_offered_where_none_keeps_up(scenario, who):
     ask = {"between": ("10min", "20min"), "replications": 2, **QUIET}
     answer = sim.longest_interval(scenario, "p95_latency <= 2h", **ask)
     assert answer.value is None
-    assert f"none is offered: with interval of the strategy = 10 min, {who}" in repr(answer)
+    assert f"none is offered: at 10 min {who}" in repr(answer)
     assert set(answer.table["verdict"]) == {"overloaded"}
     cheapest = sim.cheapest_interval(scenario, **ask)
     assert (cheapest.value, cheapest.low, cheapest.high) == (None, None, None)

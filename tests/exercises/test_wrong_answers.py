@@ -34,19 +34,19 @@ def design(workers, strategy, poll_work="20ms"):
     return COMPANY.replace(server=server), strategy
 
 
-SAFETY_POLL = sim.CallbackWithSafetyPoll(**SAFE, every="30min")
+SAFETY_POLL = sim.CallbackWithSafetyPoll(**SAFE, every="15min")
 PROPERTIES = {
     "02 out of step": sim.Polling("1h", "random"),
     "02 bad day": lossy(5),
     "05 wide enough": sim.Callback(sim.uniform(0, "10min")),
-    "08 your design": design(2, SAFETY_POLL),
+    "08 your design": design(5, SAFETY_POLL),
 }
 """A right answer for each exercise that is measured."""
 SECRETS = {
     "02 out of step": ("random", "whole hour"),
     "02 bad day": ("5 retries", "6 attempts", "one is missing", "1 more"),
     "05 wide enough": ("10min", "9 min", "nine minutes", "550"),
-    "08 your design": ("safety poll", "30min", "2 workers", "two workers"),
+    "08 your design": ("safety poll", "15min", "5 workers", "five workers"),
 }
 """Words that would give the answer away."""
 
@@ -362,14 +362,15 @@ TABLE = {
         ((COMPANY,), "two parts"),
         ((COMPANY, sim.Callback), "the class Callback itself"),
         ((2, SAFETY_POLL), "a number"),
-        ((COMPANY, "30min"), "a duration"),
+        ((COMPANY, "15min"), "a duration"),
         (design(2, sim.Polling("15min")), "late by up to its interval"),
-        (design(2, sim.Callback(**SAFE)), "no check finds lost callbacks"),
-        (design(1, SAFETY_POLL), "too few workers"),
+        (design(5, sim.Callback(**SAFE)), "no check finds lost callbacks"),
+        (design(4, SAFETY_POLL), "too few workers"),
         (design(8, SAFETY_POLL), "fewer may be enough"),
-        (design(2, sim.CallbackWithSafetyPoll("1s", every="30min")), "loss=0.02"),
-        (design(2, SAFETY_POLL, poll_work=0), "poll_work='20ms'"),
-        (design(2, sim.LongPolling("1h")), "hold no connections"),
+        (design(5, sim.CallbackWithSafetyPoll(**SAFE, every="30min")), "comes too seldom"),
+        (design(5, sim.CallbackWithSafetyPoll("1s", every="15min")), "loss=0.02"),
+        (design(5, SAFETY_POLL, poll_work=0), "poll_work='20ms'"),
+        (design(5, sim.LongPolling("1h")), "hold no connections"),
     ],
 }
 """Wrong answers to each exercise, and words that the feedback must contain."""

@@ -341,3 +341,12 @@ def test_tables_are_the_callers_own():
         assert_handed_out(comparison, name)
     comparison.latencies("callback")[:] = 0.0
     assert comparison.latencies("callback").mean() == pytest.approx(1.0)
+
+
+def test_one_strategy_counts_for_all_waits():
+    """A strategy for each step is a natural wish: the message states the rule."""
+    each = {"post": sim.Callback()}
+    with pytest.raises(sim.ScenarioError, match="the same for all waits of a run"):
+        sim.simulate(outside(), each)
+    with pytest.raises(sim.ScenarioError, match="all waits of a run have the same"):
+        sim.compare(outside(), [each])

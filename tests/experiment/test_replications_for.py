@@ -86,7 +86,10 @@ def test_it_prints_shows_and_draws():
     [
         ({"precision": 0}, "precision must be a share between 0 and 1, got 0"),
         ({"within": "1s"}, "give precision (a share of the mean"),
-        ({"figure": "latency"}, "figure must be one of 'unresumed_share', 'mean_latency'"),
+        (
+            {"figure": "latency"},
+            "figure must be a metric, got 'latency'; did you mean 'mean_latency'?",
+        ),
         ({"most_replications": 4}, "most_replications must be 5 or more, got 4"),
         ({"strategies": []}, "strategies must be a list"),
         ({"engine": "fast"}, "engine must be one of"),

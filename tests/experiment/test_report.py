@@ -381,5 +381,16 @@ def test_answers_under_several_strategies_name_theirs(tmp_path, office):
     ]
     text = unescape(written(tmp_path, [office, *answers]))
     first = text[: text.index("<h2>Method")]
+    assert "which takes 50 ms" in unescape(written(tmp_path, answers))
     for answer in answers:
         assert f"Under '{answer.strategies[0]}': {answer.findings()[0]}" in first
+
+
+def test_a_sweep_states_what_its_strategies_do(tmp_path):
+    """Unless it varies that."""
+    pair = [sim.Callback("50ms"), sim.Polling("15min")]
+    found = sim.sweep(OFFICE, {"strategy.interval": ["5min", "1h"]}, pair, **QUIET)
+    assert list(found.strategies_in_words) == ["callback"]
+    text = unescape(written(tmp_path, found))
+    assert "which takes 50 ms" in text
+    assert "counted from the arming" not in text

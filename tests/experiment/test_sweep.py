@@ -505,7 +505,7 @@ def test_strategies_are_swept_over_a_sample_and_on_processes():
 
 def test_a_cost_needs_prices():
     """The figure exists, but not for this scenario."""
-    with pytest.raises(sim.ScenarioError, match=r"figure .cost. needs prices: give Scenario.costs"):
+    with pytest.raises(sim.ScenarioError, match=r"figure .cost. needs prices: a .costs. table"):
         swept().of("cost")
     priced = orders().replace(costs=sim.CostModel(check=1.0))
     found = sim.sweep(priced, {"costs.check": [1.0, 3.0]}, PAIR, replications=2, progress=False)

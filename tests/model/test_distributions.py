@@ -170,7 +170,10 @@ def test_a_plain_duration_is_a_fixed_distribution():
         (-1, "must not be negative"),
         ("negative", "must be a duration such as .*, or a distribution such as exponential"),
         (math.nan, "or a distribution such as exponential"),
-        ("5 parsec", r"or a distribution such as exponential\('10min'\) \(unknown unit 'parsec'\)"),
+        (
+            "5 parsec",
+            r"or a distribution such as exponential with mean '10min' \(unknown unit 'parsec'\)",
+        ),
         (None, "or a distribution such as exponential"),
     ],
 )

@@ -112,14 +112,17 @@ def test_names_are_unique_everywhere(steps):
         (lambda: Choice("c", [1, 2]), "Choice.branches must be pairs of a probability"),
         (
             lambda: Choice("c", [(0.5, []), (0.4, [])]),
-            "Choice.branches must have probabilities that add up to 1 (they add up to 0.9)",
+            "Choice 'c' must have probabilities that add up to 1: 0.5 + 0.4 = 0.9",
         ),
         (lambda: Choice("c", [(1.5, []), (0, [])]), "Branch.probability must be a probability"),
         (lambda: Parallel("p", [[Step("a")]]), "Parallel.branches must be a list of two or more"),
         (lambda: Parallel("p", [[Step("a")], []]), "Parallel.branches must hold at least one step"),
         (lambda: Parallel("p", [[Step("a")], [5]]), "Parallel.branches must be a list of steps"),
         (lambda: Response(accepted=1.1), "Response.accepted must be a probability"),
-        (lambda: Response(accepted=0.5), "Response probabilities must add up to 1, got 0.5"),
+        (
+            lambda: Response(accepted=0.5),
+            "Response must have probabilities that add up to 1: 0.5 + 0 + 0 = 0.5",
+        ),
         (lambda: Response(done=True), "Response.done must be a probability"),
     ],
 )

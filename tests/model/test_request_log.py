@@ -323,7 +323,9 @@ def test_the_step_of_a_log_must_be_clear(read):
     two = a_scenario().replace(
         process=Process("p", [AsyncStep("a", "ledger"), AsyncStep("b", "ledger")])
     )
-    with pytest.raises(ScenarioError, match="step must be one of 'a', 'b', got None"):
+    with pytest.raises(
+        ScenarioError, match="step must be named, since several steps wait: one of 'a', 'b'"
+    ):
         two.with_log(log)
     with pytest.raises(ScenarioError, match="step must be one of 'post', got 'x'"):
         a_scenario().with_log(log, "x")

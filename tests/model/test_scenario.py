@@ -62,12 +62,13 @@ def test_what_is_left_out_has_its_default():
         ({"description": None}, "Scenario.description must be a text, got None"),
         (
             {"systems": {"legder": OnlineService(1)}},
-            "AsyncStep.system must name one of the scenario's systems ('legder'), got 'ledger'; "
-            "did you mean 'legder'?",
+            "AsyncStep.system of 'post' must name one of the scenario's systems ('legder'), "
+            "got 'ledger'; did you mean 'legder'?",
         ),
         (
             {"systems": {}},
-            "AsyncStep.system must name one of the scenario's systems (none), got 'ledger'",
+            "AsyncStep.system of 'post' must name one of the scenario's systems (none), "
+            "got 'ledger'",
         ),
     ],
 )
@@ -104,7 +105,7 @@ def test_a_changed_copy_is_checked_again():
     assert scenario.length == 86400
     with pytest.raises(ScenarioError, match=r"Scenario\.length must be positive"):
         scenario.replace(length=-1)
-    with pytest.raises(ScenarioError, match=r"AsyncStep\.system must name one of"):
+    with pytest.raises(ScenarioError, match=r"AsyncStep\.system of 'post' must name one of"):
         scenario.replace(systems={})
 
 

@@ -262,8 +262,8 @@ TYPOS = {  # what stood there, what stands there now, the place, the problem
         'system = "ledger"',
         'system = "ledgr"',
         "",
-        "AsyncStep.system must name one of the scenario's systems ('ledger', 'team'), "
-        "got 'ledgr'; did you mean 'ledger'?",
+        "AsyncStep.system of 'post to ledger' must name one of the scenario's systems ('ledger', "
+        "'team'), got 'ledgr'; did you mean 'ledger'?",
     ),
     "lacking": ('name = "validate"\n', "", "process.steps[1]: ", "Step lacks the key 'name'"),
     "value": (
@@ -310,11 +310,75 @@ def test_a_mistake_is_named_with_its_place(path, right, wrong, place, problem):
     assert f"{place}{problem}" in text
 
 
+def test_a_misspelt_system_is_named_with_step_and_line(path):
+    """Though the step itself is valid: the scenario has no such system."""
+    wrong = FILE.replace('system = "ledger"', "system = 'leger'", 1)
+    line = wrong[: wrong.index("system = 'leger'")].count("\n") + 1
+    with pytest.raises(ScenarioError, match=rf"line {line}: AsyncStep.system of '[^']+' must name"):
+        load(path, wrong)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ("[systems.ledger]", "[system.ledger]", r"line \d+: Scenario has no key 'system'"),
+        ("[systems.ledger]", "[[systems.ledger]]", r"line \d+: .* a table, such as \[systems\.led"),
+        (
+            "[[process.steps]]",
+            "[process.steps]",
+            r"needs the double brackets of \[\[process\.steps",
+        ),
+    ],
+)
+def test_a_wrong_header_is_named_with_its_line(path, right, wrong, message):
+    """Also where only the first part of it is wrong, or the number of its brackets."""
+    with pytest.raises(ScenarioError, match=message):
+        load(path, FILE.replace(right, wrong, 1))
+
+
+@pytest.mark.parametrize("number", ["600", "0.5"])
+def test_a_file_says_per_what_a_rate_is(path, number):
+    """In Python a number is per second; in a file one without a unit is rather per day or hour."""
+    assert Poisson(float(number)).rate.per_second == float(number)
+    with pytest.raises(
+        ScenarioError, match=rf"line \d+: .*, got '{number}'; did you mean '{number}/"
+    ):
+        load(path, FILE.replace('"10000/day"', number))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name = \n", "is not valid TOML: Invalid value (at line 1"),
-        ('name = "x"\nname = "y"\n', "is not valid TOML: Cannot overwrite a value (at line 2"),
+        ("[process", "line 1 is not valid TOML: [process (Expected ']'"),
+        ('name = "x', 'name = "x; the text lacks the second quote'),
+        ("zone = 'Rome\"", "the text lacks the second quote"),
+        (
+            "zone =",
+            "line 1 is not valid TOML: zone =; give zone a value, or begin the line with '#'",
+        ),
+        ("\nloss = 30% # much", "line 2 is not valid TOML: loss = 30% # much; write 0.3"),
+        ("\nloss = 0,4", "loss = 0,4; did you mean 0.4?"),
+        ("timeout = 5d", 'timeout = 5d; put it in quotes: timeout = "5d"'),
+        ("start = 21:30 # late", 'put it in quotes: start = "21:30"'),
+        ("between = [08:00, 20:00]", "put texts and values with units in quotes"),
+        ("name = “x”", "write straight quotes"),
+        ("skip = True", "did you mean true?"),
+        ("timeout = None", "leave timeout out"),
+        ("workers: 4", "did you mean: workers = 4"),
+    ],
+)
+def test_a_line_that_is_no_toml_is_shown_with_what_it_may_mean(path, text, message):
+    """Units without quotes, decimal commas, and habits of other languages."""
+    with pytest.raises(ScenarioError) as caught:
+        load(path, text)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = \n", "line 1 is not valid TOML: name =; give name a value"),
+        ('name = "x"\nname = "y"\n', 'line 2 is not valid TOML: name = "y" (Cannot overwrite'),
         (b"name = '\xff'", "is not UTF-8 text (byte 8)"),
         ("x = 1" + "0" * 5000, "is not valid TOML: "),
         ("x = " + "[" * 100_000, "arrays must not be nested deeper than 150"),

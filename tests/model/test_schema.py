@@ -115,6 +115,7 @@ def test_mistakes_are_refused_where_they_are():
         ("server", {"policy": {"early": "refuse"}}),
         ("arrivals", {"kind": "poison", "rate": "5/h"}),
         ("arrivals", {"kind": "poisson", "rate": "5 per hour"}),
+        ("arrivals", {"kind": "poisson", "rate": 600}),
         ("arrivals", {"kind": "poisson", "rate": "5/h", "days": "Mo-Fr"}),
         ("arrivals", {"kind": "poisson", "rate": "5/h", "between": ["08:00", "25:00"]}),
         ("systems", {"ledger": {"kind": "nightly batch", "start": "22h", "item_time": 1}}),

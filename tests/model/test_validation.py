@@ -23,7 +23,10 @@ from asyncsim.model.validation import name_errors, scenario_error
             "Polling.anchor must be one of 'arming', 'clock', 'random', got 'clok'; "
             "did you mean 'clock'?",
         ),
-        (lambda: Callback(loss=1.5), "Callback.loss must be a probability from 0 to 1, got 1.5"),
+        (
+            lambda: Callback(loss=1.5),
+            "Callback.loss must be a probability from 0 to 1, got 1.5; write 0.015 for 1.5 %",
+        ),
         (
             lambda: CallbackWithSafetyPoll(loss=-1),
             "CallbackWithSafetyPoll.loss must be a probability from 0 to 1, got -1",
@@ -36,12 +39,13 @@ from asyncsim.model.validation import name_errors, scenario_error
         (lambda: Step("a", work=-1), "Step.work must not be negative, got -1"),
         (
             lambda: AsyncStep("a", "b", on_done="fial"),
-            "AsyncStep.on_done must be one of 'fail', 'continue', got 'fial'; did you mean 'fail'?",
+            "AsyncStep.on_done must be 'fail', 'continue' or a list of steps, got 'fial'; "
+            "did you mean 'fail'?",
         ),
         (
             lambda: Poisson("300"),
-            "Poisson.rate must be a rate such as '300/h', '10000/day' or 0.5 (per second), "
-            "got '300'",
+            "Poisson.rate must be a rate such as '300/h' or '10000/day', got '300'; "
+            "did you mean '300/day', '300/h' or '300/s'?",
         ),
     ],
 )

@@ -1,5 +1,6 @@
-"""Every notebook of the course runs from top to bottom, and so does every solution."""
+"""Every notebook of the course runs from top to bottom, and its prose agrees with its results."""
 
+import ast
 import json
 import re
 from collections import Counter
@@ -7,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import nbformat
+import prose
 import pytest
 
 from asyncsim.exercises.checkers import ChoiceChecker
@@ -39,16 +41,31 @@ def names(path: Path) -> list[str]:
     ]
 
 
+def parameters(path: Path) -> int:
+    """Return the place of the cell whose values papermill replaces."""
+    cells = nbformat.read(path, as_version=4).cells
+    (place,) = [k for k, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    return place
+
+
 def played(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str, injected: str = ""
 ) -> dict[str, object]:
-    """Run all cells and one more, whose last line of output is returned; no cell may raise."""
+    """Run all cells and one more, whose last line of output is returned; no cell may raise.
+
+    What is injected stands in a cell after the parameters, as papermill does it; other values make
+    other numbers, so that those of the prose are not checked then.
+    """
     # Settings and sockets of the user who runs the tests are left alone
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures are to be drawn as a reader sees them
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(f"{ask}\nprint(json.dumps(marks))"))
+    numbers = [] if injected else prose.markers(notebook)
+    if injected:
+        notebook.cells.insert(parameters(path) + 1, nbformat.v4.new_code_cell(injected))
+    last = f"{ask}\n{prose.questions(numbers, path.stem)}\nprint(json.dumps([marks, answers]))"
+    notebook.cells.append(nbformat.v4.new_code_cell(last))
     client = NotebookClient(
         notebook,
         timeout=300,
@@ -61,7 +78,9 @@ def played(
             assert cell.execution_count
             assert not [out for out in cell.outputs if out.output_type == "error"]
     said = "".join(out.text for out in notebook.cells[-1].outputs if out.get("name") == "stdout")
-    return json.loads(said.splitlines()[-1])
+    marks, answers = json.loads(said.splitlines()[-1])
+    assert prose.false_ones(numbers, answers) == []
+    return marks
 
 
 def test_there_are_notebooks() -> None:
@@ -86,7 +105,7 @@ def test_there_are_notebooks() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cell raises, its exercises are not answered yet, and speak of what the notebook has."""
+    """No cell raises, numbers of the prose are true, exercises are open and have the same case."""
     exercises = {exercise.name: "not answered yet" for exercise in CHAPTERS.get(path.stem, ())}
     shown = SHOWN % path.stem if path.stem in CHAPTERS else ""
     marks = played(path, tmp_path, monkeypatch, HANDED_IN + shown)
@@ -96,9 +115,36 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_solution_passes(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every exercise of the notebook is solved."""
+    """Every exercise of the notebook is solved, and numbers of the prose are true."""
     marks = played(path, tmp_path, monkeypatch, HANDED_IN)
     assert marks == {exercise.name: "right" for exercise in CHAPTERS[path.stem]}
+
+
+@pytest.mark.parametrize(
+    "path", NOTEBOOKS + SOLUTIONS, ids=lambda path: f"{path.parent.stem[0]}{path.stem}"
+)
+def test_every_number_in_prose_has_a_marker(path: Path) -> None:
+    """In digits or words; what each is held against is evaluated by the tests above."""
+    assert prose.misfits(nbformat.read(path, as_version=4)) == {}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_parameters_stand_near_the_top(path: Path) -> None:
+    """One cell of assignments, tagged for papermill, before all other code but imports."""
+    cells = nbformat.read(path, as_version=4).cells
+    body = ast.parse(cells[parameters(path)].source).body
+    assert {type(each) for each in body} == {ast.Assign}
+    assert sum(cell.cell_type == "code" for cell in cells[: parameters(path)]) <= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_notebook_runs_with_other_parameters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To its end: nothing in it depends on the seed or the number of replications."""
+    path = next(path for path in NOTEBOOKS if path.stem.startswith("02"))
+    marks = played(path, tmp_path, monkeypatch, HANDED_IN, "seed, replications = 77, 3")
+    assert set(marks.values()) == {"not answered yet"}
 
 
 @pytest.mark.parametrize("paths", [NOTEBOOKS, SOLUTIONS], ids=["course", "solutions"])
@@ -111,11 +157,15 @@ def test_every_exercise_stands_once(paths: list[Path]) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_short_and_ends_with_exercises(path: Path) -> None:
-    """One story in fewer than 15 code cells, with predictions, and something to do at the end."""
+    """One story in fewer than 15 code cells, with predictions, and exercises at the end.
+
+    Pictures are those of the toolkit.
+    """
     cells = nbformat.read(path, as_version=4).cells
     texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
     assert sum(cell.cell_type == "code" for cell in cells) < 15
     assert any("**Predict" in text for text in texts)
+    assert not [c for c in cells if c.cell_type == "code" and "matplotlib" in c.source]
     heading = [k for k, cell in enumerate(cells) if cell.source.startswith("## Exercises")]
     checks = [k for k, cell in enumerate(cells) if "exercises.check(" in cell.source]
     if path.stem in CHAPTERS:

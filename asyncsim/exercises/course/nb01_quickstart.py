@@ -50,7 +50,8 @@ OVERHEAD = Exercise(
     (
         "What happens when a callback arrives, and how long does it take?",
         "Every order has one callback. Time on the network keeps no worker busy.",
-        "Orders per day times `callback_work`; compare with 'overhead worker time' in the table.",
+        "Orders per day times `callback_work`; compare with 'worker time for noticing' in the "
+        "table.",
     ),
 )
 

@@ -33,16 +33,30 @@ def test_half_the_interval_by_simulation():
     assert 600 not in interval
 
 
+def costs(interval):
+    """By the closed form, in cents for each wait."""
+    e = sim.Polling(interval).expected(book.SERVICE)
+    return book.CHECK * e.checks + book.WAITING * e.latency
+
+
+def test_the_minimum_is_as_flat_as_the_feedback_says():
+    """In per cent of the costs of the rule of thumb."""
+    more = {
+        factor: costs(factor * book.rule()) / costs(book.rule()) - 1
+        for factor in (0.5, 0.8, 1.2, 2)
+    }
+    assert [f"{100 * each:.0f}" for each in more.values()] == ["23", "2", "2", "27"]
+    right = book.BEST.checker.right
+    assert "A fifth more or less costs 2 % more, half the interval 23 %" in right
+    assert "twice the interval 27 %" in right
+    assert round(100 * (book.rule() / book.BEST.checker.expected() - 1)) == 2
+
+
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.1, 2.0])
 def test_no_interval_is_cheaper_than_the_best(factor):
     """Costs by the closed form, around what the checker expects; the rule of thumb passes."""
     best = book.BEST.checker.expected()
-
-    def cost(interval):
-        e = sim.Polling(interval).expected(book.SERVICE)
-        return book.CHECK * e.checks + book.WAITING * e.latency
-
-    assert cost(best) < cost(factor * best)
+    assert costs(best) < costs(factor * best)
     assert book.BEST.judge(book.rule()).mark is Mark.RIGHT
 
 

@@ -42,27 +42,97 @@ def test_another_company_is_not_judged(changes, part):
     ]
 
 
-@pytest.mark.parametrize("every", ["20min", "30min"])
-def test_a_design_that_passes(every):
+def safe(every, **other):
+    return sim.CallbackWithSafetyPoll(**{**LOSSY, **other}, every=every)
+
+
+RETRIES = sim.Callback(**LOSSY, retries=["1min"] * 6)
+GRID = [
+    *((n, safe(every)) for n in (2, 4, 5, 6, 8) for every in ("5min", "10min", "15min", "30min")),
+    *((n, safe("1h")) for n in (2, 4)),
+    *((n, sim.Callback(**LOSSY)) for n in (2, 5, 12)),
+    *((n, sim.Polling(every)) for n in (2, 5, 12) for every in ("1min", "2min", "15min")),
+    (5, sim.LongPolling("1h")),
+    (5, RETRIES),
+    (5, safe("15min", loss=0.0)),
+]
+CONDITIONS = {
+    "retries": "Retries need a sender",
+    "lossless": "of the callbacks are lost",
+    "connections": "hold no connections open",
+    "prompt": "of a busy day resume within",
+    "never forgotten": "after its work is done",
+    "affordable": "An ordinary day costs",
+}
+
+
+@pytest.fixture(scope="module")
+def broken():
+    """The conditions that each design of the grid breaks."""
+
+    def one(workers, strategy):
+        texts = [each.text for each in judged(workers, strategy).findings if not each.good]
+        named = {name for text in texts for name, words in CONDITIONS.items() if words in text}
+        forgotten = any("never resume" in text for text in texts)
+        return named | ({"never forgotten"} if forgotten else set())
+
+    return {(workers, strategy.label): one(workers, strategy) for workers, strategy in GRID}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_each_condition_binds(broken, name):
+    """A design breaks it and no other."""
+    assert {name} in broken.values()
+
+
+def test_several_designs_pass(broken):
+    """With more than one number of workers, and more than one interval."""
+    passed = {design for design, names in broken.items() if not names}
+    assert len({workers for workers, _ in passed}) > 1
+    assert len({label for _, label in passed}) > 1
+
+
+def test_no_first_idea_passes(broken):
+    """Callback alone, polling, the hourly safety poll: with any number of workers of the grid."""
+    first = ("callback, 2 % lost", "polling", "callback, 2 % lost, safety poll 1 h")
+    ideas = [names for (_, label), names in broken.items() if label in first or "polling" in label]
+    assert len(ideas) > 12
+    assert all(ideas)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_cheapest_interval_does_not_pass(workers):
+    """With the company's number of workers, and with that of an ordinary day."""
+    effort = {"replications": 3, "seed": 1, "progress": False}
+    cheapest = sim.cheapest_interval(
+        ORDERS, safe("1h"), field="strategy.every", between=("1min", "6h"), **effort
+    )
+    days = sim.fewest_workers(ORDERS, sim.Callback("1s"), "p95_latency <= 60s", **effort)
+    assert (ORDERS.server.workers, days.value) == (2, 4)
+    assert judged(workers, safe(cheapest.value)).mark is Mark.NOT_YET
+
+
+@pytest.mark.parametrize(("workers", "every"), [(5, "15min"), (6, "15min"), (5, "10min")])
+def test_a_design_that_passes(workers, every):
     """A callback for most steps, and a safety poll for the lost ones."""
-    verdict = judged(2, sim.CallbackWithSafetyPoll(**LOSSY, every=every))
-    assert verdict.mark is Mark.RIGHT
+    assert judged(workers, safe(every)).mark is Mark.RIGHT
 
 
 @pytest.mark.parametrize(
     ("workers", "strategy", "why"),
     [
         (2, sim.Polling("15min"), "a poller is late by up to its interval"),
-        (2, sim.Polling("15min"), "is for lateness"),
-        (2, sim.Polling("1min"), "is for requests"),
-        (2, sim.Callback(**LOSSY), "no check finds lost callbacks"),
-        (1, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "queue for too few workers"),
-        (8, sim.CallbackWithSafetyPoll(**LOSSY, every="15min"), "is for workers"),
-        (2, sim.CallbackWithSafetyPoll("1s", every="15min"), "in this company it is 2 %"),
-        (2, sim.CallbackWithSafetyPoll(**LOSSY, every="1h"), "is for lateness"),
-        (2, sim.LongPolling("1h"), "hold no connections open"),
-        (2, sim.Polling("15min", limit=2), "a poller that stops checking"),
-        (2, sim.Callback(**LOSSY, retries=["1min"]), "a sender that notices"),
+        (5, sim.Polling("15min"), "is for lateness"),
+        (5, sim.Polling("30min"), "a completion is found by the next check"),
+        (5, sim.Polling("1min"), "is for requests"),
+        (5, sim.Callback(**LOSSY), "no check finds lost callbacks"),
+        (4, safe("15min"), "queue for too few workers"),
+        (8, safe("15min"), "is for workers"),
+        (5, safe("15min", loss=0.0), "in this company it is 2 %"),
+        (5, safe("1h"), "a lost callback is found by the next check"),
+        (5, sim.LongPolling("1h"), "hold no connections open"),
+        (5, sim.Polling("15min", limit=2), "a poller that stops checking"),
+        (5, RETRIES, "a sender that notices"),
     ],
 )
 def test_designs_that_fail_are_explained(workers, strategy, why):
