@@ -65,6 +65,9 @@ def scenario_file(tmp_path):
             "callback with safety poll every=5min",
             sim.CallbackWithSafetyPoll(every="5min"),
         ),
+        ("polling after 8h, 10min loop=1.5s", sim.PollingAfter(["8h", "10min"], loop="1.5s")),
+        ("polling at 22:15,23:00 days=Mon-Fri", sim.PollingAt(["22:15", "23:00"], days="Mon-Fri")),
+        ("polling 15min window=22:00,23:30", sim.Polling("15min", window=("22:00", "23:30"))),
     ],
 )
 def test_a_strategy_is_parsed_from_words(words, strategy):

@@ -22,6 +22,7 @@ from asyncsim.model.units import (
 from asyncsim.model.validation import no_argument, scenario_error, shown
 
 UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
+LISTS = ("retries", "pauses", "at", "window")  # whose items are separated by commas
 CONSTANTS = {"None": None, "True": True, "False": False}
 OTHER_NAMES = (
     (r"(?:call ?back )?(?:(?:with|and|plus) )?(?:a )?sa\w+ ?poll\w*", "callback with safety poll"),
@@ -117,7 +118,7 @@ def _parse(words: str) -> Strategy:
             raise ScenarioError(no_argument(cls, key or word))
         if key in values:
             raise ScenarioError(f"strategy {shown(words)} has {key!r} twice")
-        values[key] = value.split(",") if key == "retries" else value_of(key, value)
+        values[key] = value.split(",") if key in LISTS else value_of(key, value)
     for field in attributes:
         if field.default is attrs.NOTHING and field.alias not in values:
             example = shown(" ".join([name, "15min", *given]))

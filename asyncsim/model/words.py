@@ -139,11 +139,16 @@ def _checks(checks: object) -> str:
     match checks:
         case specifications.Grid():
             late = f", late by up to {text_of(checks.jitter)}" if checks.jitter else ""
-            first = f", from {text_of(checks.first)} after it on" if checks.first else ""
             opens, closes = checks.window or ("", "")
             within = f", between {opens} and {closes} only" if opens else ""
-            anchor = ANCHORED[checks.anchor] + first + within
-            return f"checks every {text_of(checks.interval)}, {anchor}{late}{limit}"
+            every = f"checks every {text_of(checks.interval)}, {ANCHORED[checks.anchor]}"
+            if checks.first and checks.anchor == "arming":
+                first = text_of(checks.first)
+                every = f"checks {first} after the arming of the wait, then every "
+                every += text_of(checks.interval)
+            elif checks.first:
+                every += f", not before {text_of(checks.first)} after the arming"
+            return f"{every}{within}{late}{limit}"
         case specifications.Pauses():
             return f"checks {_pauses(checks)}, counted from the end of the check before{limit}"
         case specifications.ClockTimes():

@@ -57,6 +57,30 @@ DISTRIBUTION_WORDS = {
             "checks every 1 h, each wait from a random moment on, late by up to 30 s",
         ),
         (
+            sim.Polling("5min", first="7h", limit=9),
+            "checks 7 h after the arming of the wait, then every 5 min; gives up after 9 checks",
+        ),
+        (
+            sim.Polling("15min", "clock", first="1h", window=("22:00", "23:30")),
+            "checks every 15 min, counted from midnight, at the same times for all waits, not "
+            "before 1 h after the arming, between 22:00 and 23:30 only",
+        ),
+        (
+            sim.PollingAfter(["8h", "10min", "1min"]),
+            "checks after 8 h, then 10 min, then every 1 min, counted from the end of the check "
+            "before",
+        ),
+        (
+            sim.PollingAt(["23:00", "22:15"], days="Mon-Fri", holidays="DE"),
+            "checks all waits at 22:15, 23:00, Mon-Fri, not on public holidays (DE)",
+        ),
+        (
+            sim.Callback(loss=0.1, retries=["5s", "1min"], retry_jitter="full"),
+            "the external system calls back with the serial number at completion; 10 % of the "
+            "deliveries are lost, and sent again after 5 s, then 1 min, each drawn between 0 and "
+            "that",
+        ),
+        (
             sim.Backoff("1s", cap="10s", jitter="full"),
             "checks after 1 s, then at intervals 2 times as long each time, 10 s at most, each "
             "drawn between 0 and that time, counted from the end of the check before",
