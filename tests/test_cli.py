@@ -17,7 +17,6 @@ import pytest
 
 import asyncsim as sim
 from asyncsim.cli import commands as studies
-from asyncsim.cli.document import KEYS
 from asyncsim.cli.main import _parser, main
 from asyncsim.cli.new_file import SYSTEMS, new_scenario
 from asyncsim.cli.strategy_parser import parse_strategy
@@ -191,9 +190,9 @@ def test_wrong_input_is_one_sentence_and_exit_status_2(words, message, scenario_
         ("mine.toml", "did you mean 'compare mine.toml'?"),
         ("zzz FILE", "it must be one of compare, run, explain,"),
         ("compare FILE --replicatons 4", "compare has no option --replicatons; did you mean '--re"),
-        ("sweep FILE --vary a=1 --report x", "sweep has no option --report; compare, capacity"),
+        ("run FILE --report x", "run has no option --report; compare, explain, capacity"),
         ("compare FILE --workers 4", "workers is a key of the scenario file, and sweep --vary"),
-        ("compare FILE --assumptions no", "no option --assumptions (it has --profile, --log, "),
+        ("compare FILE --xyz no", "no option --xyz (it has --profile, --log, "),
         ("explain FILE --seed 1", "explain has no option --seed; compare, run, "),
         ("help", "did you mean '--help'?"),
         ("sweep FILE --vary server.workers 2,4", "2,4; write a field and its values in one word"),
@@ -878,6 +877,10 @@ REPORTS = {
     "fit": ["LOG"],
     "verify": ["--quick"],
 }
+MANUAL = Path(__file__).parent.parent / "docs" / "command_line.md"
+ROW = re.compile(r"^\| `(\w+)` \| ([^`|]+) \| (.+) \|$", re.MULTILINE)
+KEYS = ROW.findall(MANUAL.read_text(encoding="utf-8"))
+"""Key, the commands whose document has it, and its meaning."""
 
 
 @pytest.fixture
