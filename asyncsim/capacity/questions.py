@@ -198,9 +198,9 @@ class Capacity(PlannerAnswer):
             for label, share in most.items()
         }
         space, value = self._space, self._found[0]
-        across = plots.Scale(field_in_words(self.field), space.scale, space.text)
-        if is_probability(self.field):
-            across = across._replace(kind="share", written=None)
+        kind = "share" if is_probability(self.field) else space.scale
+        written = None if kind in ("share", "duration") else space.text
+        across = plots.Scale(field_in_words(self.field), kind, written)
         scales = across, metric_scale(self._metric, self._unit)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)

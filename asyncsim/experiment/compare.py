@@ -409,7 +409,7 @@ class Comparison:
 
     @property
     def _points(self) -> pd.DataFrame:
-        """Mean latency and requests per wait of each strategy, with their half-widths."""
+        """Mean latency and requests per wait of each strategy, with the ends of their intervals."""
         points = {}
         for label, waits in self._waits.items():
             armed = np.array(self._values(label, "armed"))
@@ -418,10 +418,12 @@ class Comparison:
             late = self._intervals["mean_latency", label][0]
             points[label] = {
                 "latency": late.mean,
-                "latency_half_width": np.nan_to_num(late.half_width),
-                "unresumed": waits.unresumed_share,
+                "latency_low": late.low,
+                "latency_high": late.high,
                 "requests": requests.mean,
-                "requests_half_width": np.nan_to_num(requests.half_width),
+                "requests_low": requests.low,
+                "requests_high": requests.high,
+                "unresumed_share": waits.unresumed_share,
             }
         return pd.DataFrame.from_dict(points, orient="index")
 

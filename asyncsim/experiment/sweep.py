@@ -72,7 +72,8 @@ from asyncsim.model.words import (
 )
 
 if TYPE_CHECKING:
-    from asyncsim.plots.style import Picture, Scale
+    from asyncsim.plots.scales import Scale
+    from asyncsim.plots.style import Picture
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
@@ -222,12 +223,15 @@ class Sweep:
         maps = {}
         for label in self.strategies:
             rows = table[table["strategy"] == label]
-            both = (rows.pivot(index="y", columns="x", values=c) for c in ("mean", "unresumed"))
-            maps[label] = plots.Map(*both)
+            values, lost = (
+                rows.pivot(index="y", columns="x", values=c)
+                .set_axis(texts["y"])
+                .set_axis(texts["x"], axis="columns")
+                for c in ("mean", "unresumed")
+            )
+            maps[label] = values, lost
         words = field_in_words(self.names[0]), field_in_words(self.names[1])
-        return plots.metric_over_two_fields(
-            size, title, maps, (texts["x"], texts["y"]), words, scale
-        )
+        return plots.metric_over_two_fields(size, title, maps, words, scale)
 
     @property
     def _note(self) -> str:
