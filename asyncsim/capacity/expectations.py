@@ -26,13 +26,7 @@ from asyncsim.capacity.noticing import (
 from asyncsim.engine.loads import WORKERS, capacity_of, goes_on, instances_of_a_week, load_of
 from asyncsim.experiment import theory
 from asyncsim.experiment.stability import least_work
-from asyncsim.model.arrivals import (
-    ARRIVALS,
-    ArrivalTimes,
-    Poisson,
-    Regular,
-    UniformArrivals,
-)
+from asyncsim.model.arrivals import ARRIVALS, ArrivalTimes, Poisson, Regular, UniformArrivals
 from asyncsim.model.calendar import starting_pattern
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.process import AsyncStep, Element, Parallel, Step

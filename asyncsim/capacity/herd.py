@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
 
 COLUMNS = ("replication", "system", "ended", "herd", "drained", "theory", "never", "others")
+_time = partial(metric_text, "drained", unit="s")  # seconds as a text
 
 
 @with_own_tables
@@ -133,10 +134,6 @@ class HerdDrain(PlannerAnswer):
         if table["never"].any():
             shown["never resumed"] = table["never"].map(number_text)
         return shown
-
-
-def _time(seconds: float) -> str:
-    return metric_text("drained", seconds, "s")
 
 
 def herd_drain(

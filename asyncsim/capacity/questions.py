@@ -394,7 +394,7 @@ def _check_field(strategy: Strategy, field: str) -> None:
 
 def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacity:
     """Find the last value, from the good end of the space, that meets a target."""
-    space, target, one_way = tried.space, tried.target, True
+    space = tried.space
     with tried.playing(what):
         search = _TargetSearch(tried, good)
         value, beyond = search.by_mean(start)
@@ -403,7 +403,7 @@ def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacit
         why_none = open_end = ""
         best, worst = search.range
         if tried.loses_callbacks():
-            why_none = target.measure.any_loss_note
+            why_none = tried.measure.any_loss_note
             free = (space.field, space.low, good) == (LOSS, 0, "low") and search.met(0.0)
             value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND
             beyond = None
@@ -421,9 +421,8 @@ def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacit
         if value is None:
             text = sentences.none_met(tried, best, why_none)
         else:
-            up_to = good == "low"
             text = sentences.just_met(
-                tried, found, beyond, up_to=up_to, one_way=one_way, open_end=open_end
+                tried, found, beyond, up_to=good == "low", one_way=one_way, open_end=open_end
             )
     return Capacity(
         f"{what} {sentences.which(tried)}, under {tried.labels[0]}",
@@ -544,11 +543,9 @@ class _TargetSearch:
             interval = tried.at_double_length(x)
             total = tried.measure.metric in TOTALS  # may be twice as much
             if interval.low > tried.target.bound * (2 if total else 1):
-                name, unit = tried.measure.metric, tried.measure.unit(tried.scenario)
-                value = interval.in_words(partial(metric_text, name, unit=unit))
                 notes.append(
                     f"over {text_of(2 * tried.scenario.length)} "
-                    f"{tried.measure.measured(value)}"
+                    f"{tried.measure.measured(interval.in_words(tried.number))}"
                     f"{', more than twice as much,' * total} at {shown}: give a longer length"
                 )
         if tried.space.field == WEEKLY_VOLUME and isinstance(scenario.arrivals, WeeklyPoisson):

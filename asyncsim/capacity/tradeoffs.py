@@ -37,7 +37,7 @@ from asyncsim.model.strategies import (
 )
 from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error, with_own_tables
-from asyncsim.model.words import field_in_words, with_unresumed
+from asyncsim.model.words import field_in_words
 
 if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
@@ -242,26 +242,19 @@ class Frontier(PlannerAnswer):
     replications: int
     seed: int
     confidence: float
+    _beaten: Mapping[str, Sequence[str]]  # by which others, by label
 
     @property
     def question(self) -> str:
         """The question in words."""
-        return f"strategies that no other beats in {self._metrics}"
-
-    @property
-    def _metrics(self) -> str:
-        return " and ".join(map(metric_in_words, self.figures))
+        return (
+            f"strategies that no other beats in {' and '.join(map(metric_in_words, self.figures))}"
+        )
 
     @property
     def strategies(self) -> list[str]:
         """Labels of the strategies, in the order of the first metric."""
         return list(self.table["strategy"])
-
-    @property
-    def _named(self) -> dict[str, str]:
-        """Each strategy with the share of its waits that never resumed."""
-        shares = zip(self.table["strategy"], self.table["unresumed_share"], strict=True)
-        return {label: with_unresumed(label, share) for label, share in shares}
 
     def plot(self, size: str = "page") -> Picture:
         """Draw the strategies as crosses of intervals, the frontier as a line of steps.
@@ -277,7 +270,7 @@ class Frontier(PlannerAnswer):
         found, best = [], []
         for row in self.table.to_dict("records"):
             name = f"'{row['strategy']}' ({self._in_words(row)})"
-            better = " or ".join(f"'{one}'" for one in _split(row["beaten_by"], self.strategies))
+            better = " or ".join(f"'{one}'" for one in self._beaten[row["strategy"]])
             if row["on_frontier"] == YES:
                 best.append(name)
             elif row["on_frontier"] == NO:
@@ -303,24 +296,13 @@ class Frontier(PlannerAnswer):
 
     def _shown_table(self) -> pd.DataFrame:
         table = self.table
-        shown = table[["strategy"]].copy()
+        shown, rows = table[["strategy"]].copy(), table.to_dict("records")
         if (table["unresumed_share"] > 0).any():
             shown["never resumed"] = table["unresumed_share"].map(percent)
         for name, unit in zip(self.figures, self.units, strict=True):
-            rows = table.to_dict("records")
             shown[metric_in_words(name)] = [self._interval(row, name, unit) for row in rows]
         return shown.assign(**{"on the frontier": table["on_frontier"],
                                "beaten by": table["beaten_by"]})  # fmt: skip
-
-
-def _split(joined: str, labels: Sequence[str]) -> list[str]:
-    """Return the labels in a text that joins them; they may have commas of their own."""
-    found = []
-    while joined:
-        fitting = [one for one in labels if f"{joined}, ".startswith(f"{one}, ")]
-        found.append(max(fitting, key=len))
-        joined = joined[len(found[-1]) + 2 :]
-    return found
 
 
 def frontier(
@@ -372,14 +354,15 @@ def frontier(
                 counts[label].add(summary)
                 measured[label][0].append(across.of_run(summary))
                 measured[label][1].append(upwards.of_run(summary))
-    rows = []
+    rows, beaten = [], {}
     for label, columns in measured.items():
+        standing, beaten[label] = _standing(label, measured, chosen.confidence)
         row: dict[str, object] = {"strategy": label}
         for measure, values in zip((across, upwards), columns, strict=True):
             mean, name = interval_of(values, chosen.confidence), measure.metric
             row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
         row["unresumed_share"] = counts[label].unresumed_share
-        rows.append(row | _dominance(label, measured, chosen.confidence))
+        rows.append(row | {"on_frontier": standing, "beaten_by": ", ".join(beaten[label])})
     return Frontier(
         scenario,
         (across.metric, upwards.metric),
@@ -388,14 +371,17 @@ def frontier(
         chosen.replications,
         chosen.seed,
         chosen.confidence,
+        beaten,
     )
 
 
 Columns = tuple[list[float], list[float]]  # two measures by replication
 
 
-def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -> dict[str, str]:
-    """Return whether another strategy beats one in both measures, and its label."""
+def _standing(
+    label: str, measured: Mapping[str, Columns], confidence: float
+) -> tuple[str, list[str]]:
+    """Return whether a strategy is on the frontier, and which others beat it in both measures."""
     by_mean, certain = [], []
     for other, columns in measured.items():
         if other == label:
@@ -406,8 +392,7 @@ def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -
             by_mean.append(other)
             if max(highs) <= 0 and min(highs) < 0:
                 certain.append(other)
-    standing = NO if certain else PERHAPS if by_mean else YES
-    return {"on_frontier": standing, "beaten_by": ", ".join(certain or by_mean)}
+    return NO if certain else PERHAPS if by_mean else YES, certain or by_mean
 
 
 def _gap(own: list[float], others: list[float], confidence: float) -> tuple[float, float]:

@@ -168,8 +168,10 @@ def runs_in_words(study: Study) -> str:
 
 def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     """Return answers about the experiments and the software."""
-    metrics: dict[str, None] = {}
+    metrics, aims = dict[str, None](), []
     for study in studies:
+        kind = f"{type(study).__name__.lower()} of {'; '.join(study.strategies)}"
+        aims.append(str(getattr(study, "question", kind)))
         if "figure" in study.table:
             metrics |= dict.fromkeys(study.table["figure"].unique())
     outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
@@ -182,7 +184,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     seeds = ", ".join(str(seed) for seed in sorted({study.seed for study in studies}))
     return {
         "1.2": ", ".join(outputs) + more or "see the tables",
-        "1.3": " / ".join(map(aim_of, studies)),
+        "1.3": " / ".join(aims),
         "2.3": "waiting strategies: " + ("; ".join(labels) or "none are played"),
         "4.1": "; ".join([FROM_EMPTY] * (not all(steady)) + [FOUND_WARM_UP] * any(steady)),
         "4.3": "; ".join(dict.fromkeys(estimation)) or "closed forms; nothing was simulated",
@@ -191,12 +193,6 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
         "name, all drawn before a run",
         "5.4": f"{platform.system()} {platform.machine()}",
     }
-
-
-def aim_of(study: Study) -> str:
-    """Return the question of a study, or its kind and its strategies."""
-    aim = f"{type(study).__name__.lower()} of {'; '.join(study.strategies)}"
-    return str(getattr(study, "question", aim))
 
 
 def _version(package: str) -> str:

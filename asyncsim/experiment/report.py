@@ -23,6 +23,7 @@ import pandas as pd
 
 from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
+from asyncsim.experiment import output
 from asyncsim.experiment.checklist import (
     ChecklistItem,
     Study,
@@ -31,14 +32,6 @@ from asyncsim.experiment.checklist import (
     names_of,
     runs_in_words,
     scenarios_of,
-)
-from asyncsim.experiment.output import (
-    check_writable,
-    named_file,
-    table_html,
-    table_in_words,
-    write_csv_table,
-    writing,
 )
 from asyncsim.model import scenario_files
 from asyncsim.model.html import bullets_html, process_html
@@ -102,7 +95,7 @@ def report(
             right = "must be a study such as compare(…) returns, or a list of them"
             raise scenario_error("studies", right, study)
     path = report_file(path)
-    check_writable(path)
+    output.check_writable(path)
     authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
                "assumptions": assumptions, "sharing": sharing}  # fmt: skip
     for name, text in (authors | {"title": title, "author": author}).items():
@@ -110,14 +103,14 @@ def report(
             raise scenario_error(name, "must be a text", text)
     title = title or ", ".join(dict.fromkeys(study.scenario.name for study in shown))
     page = _page(title, shown, checklist(shown, authors), authors | {"author": author})
-    with writing(path):
+    with output.writing(path):
         path.write_text(page, encoding="utf-8")
     return path
 
 
 def report_file(path: str | Path, called: str = "path") -> Path:
     """Return the path of a report to write, checked; errors call it `called`."""
-    place = named_file(path, called)
+    place = output.named_file(path, called)
     if place.suffix.lower() not in (".html", ".htm"):
         raise scenario_error(called, "must end in .html", str(path))
     return place
@@ -238,15 +231,12 @@ def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[st
 def _losses(study: Study) -> dict[str, float]:
     """Return the largest share of waits that never resume, of every strategy that has any."""
     table = study.table
-    if "strategy" not in table:
-        return {}
-    if "unresumed_share" in table:
-        shares = table.groupby("strategy", sort=False)["unresumed_share"].max()
-    elif {"figure", "mean"} <= set(table):
+    if "unresumed_share" not in table and {"figure", "mean"} <= set(table):
         lost = table[table["figure"] == "unresumed_share"]
-        shares = lost.groupby("strategy", sort=False)["mean"].max()
-    else:
+        table = lost.rename(columns={"mean": "unresumed_share"})
+    if not {"strategy", "unresumed_share"} <= set(table):
         return {}
+    shares = table.groupby("strategy", sort=False)["unresumed_share"].max()
     return {str(label): share for label, share in shares.items() if share > 0}
 
 
@@ -329,7 +319,7 @@ def _study(number: int, study: Study, pictures: Sequence[str], name: str) -> str
     own = _without_findings(study)
     table, shown = study.table, ""
     if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
-        shown = _wide(table_html(table_in_words(table.head(MOST_ROWS))))
+        shown = _wide(output.table_html(output.table_in_words(table.head(MOST_ROWS))))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     more = more if shown else f" ({len(table):,} rows)"
     steps = getattr(study, "by_step", table[:0])
@@ -352,14 +342,14 @@ def _without_findings(study: Study) -> str:
 
 def _csv(name: str, table: pd.DataFrame) -> str:
     """Return a link that downloads a table."""
-    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
+    text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     data = base64.b64encode(text).decode()
     return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{name}.csv</a></p>'
 
 
-def _wide(html: str) -> str:
+def _wide(html: str, kind: str = "table") -> str:
     """Return HTML that scrolls sideways where it is wider than the screen, also by keyboard."""
-    return f'<div class="wide" tabindex="0" role="region" aria-label="table">{html}</div>'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="{kind}">{html}</div>'
 
 
 def _meanings(tables: Sequence[pd.DataFrame]) -> str:
@@ -405,10 +395,8 @@ def _scenarios(scenarios: Sequence[Scenario], names: Sequence[str]) -> Iterator[
         what, shown = "Scenario file", text
         if text is not files[0] and scenario.name == scenarios[0].name:
             lines = difflib.ndiff(files[0].splitlines(), text.splitlines())
-            what, shown = (
-                "Changes to the scenario file",
-                "\n".join(line for line in lines if line[:2] in ("+ ", "- ")),
-            )
+            what = "Changes to the scenario file"
+            shown = "\n".join(line for line in lines if line[:2] in ("+ ", "- "))
         heading = escape(f"{what}: {name}")
         yield f"<section><h2>{heading}</h2><pre>{escape(shown)}</pre></section>"
 
@@ -423,5 +411,4 @@ def _pictures(study: Any) -> Iterator[str]:
         draw: Any = study.plot
         for part in getattr(study, "parts", [None]):
             picture = draw(part) if part else draw()
-            label = 'class="wide" tabindex="0" role="region" aria-label="picture"'
-            yield f"<figure><div {label}>{picture.image(SHARPNESS)}</div></figure>"
+            yield f"<figure>{_wide(picture.image(SHARPNESS), 'picture')}</figure>"

@@ -176,10 +176,6 @@ class SteadyState:
         return [note] if never else []
 
     @property
-    def _left_out_text(self) -> str:
-        return "left out: " + "; ".join(f"{what}: {n:,}" for what, n in self.left_out.items() if n)
-
-    @property
     def _head(self) -> str:
         return f"{self.scenario.name}, {self.strategy}"
 
@@ -189,7 +185,8 @@ class SteadyState:
 
     @property
     def _left_out_note(self) -> str:
-        return f"{self._head}: {self.meaning}; {self._left_out_text}"
+        without = "; ".join(f"{what}: {n:,}" for what, n in self.left_out.items() if n)
+        return f"{self._head}: {self.meaning}; left out: {without}"
 
     def __repr__(self) -> str:
         doubts = [f"! {doubt}" for doubt in self.doubts]
@@ -491,15 +488,9 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
         raise scenario_error(
             "window", f"must be less than the number of values, {len(series)}", window
         )
-    known = ~np.isnan(series)
-    i = np.arange(len(series) - window)
-    reach = np.minimum(i, window)
-    total, number = (
-        sums[i + reach + 1] - sums[i - reach]
-        for sums in (np.cumsum([0.0, *np.where(known, series, 0.0)]), np.cumsum([0, *known]))
-    )
-    means: Floats = np.divide(total, number, out=np.full(len(i), np.nan), where=number > 0)
-    return means
+    reach = [min(i, window) for i in range(len(series) - window)]
+    around = [pd.Series(series[i - k : i + k + 1]) for i, k in enumerate(reach)]
+    return np.array([float(values.mean()) for values in around])
 
 
 def trend(values: ArrayLike) -> tuple[float, float]:
@@ -556,15 +547,11 @@ def resolution(cycle: float) -> float:
 
 def _per_item(at: Floats, values: Floats, edges: Floats) -> Cycles:
     """Return means over items by the cycle in which they began; NaN is a missing value."""
-    cycle, number = np.digitize(at, edges) - 1, len(edges) - 1  # what comes later is cut off
-    known = ~np.isnan(values)
-    total = np.bincount(cycle[known], values[known], number + 1)[:number]
-    count, missing = (
-        np.bincount(cycle[those], minlength=number + 1)[:number].astype(float)
-        for those in (known, ~known)
-    )
-    means = np.divide(total, count, out=np.full(number, np.nan), where=count > 0)
-    return Cycles(means, count, missing)
+    cycle = np.digitize(at, edges) - 1
+    found = pd.Series(values).groupby(cycle).agg(["mean", "count", "size"])
+    found = found.reindex(range(len(edges) - 1))  # what comes later is cut off
+    count, size = (found[name].fillna(0.0).to_numpy(float) for name in ("count", "size"))
+    return Cycles(found["mean"].to_numpy(), count, size - count)
 
 
 def _over_time(integral: Floats, edges: Floats) -> Cycles:

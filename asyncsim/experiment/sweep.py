@@ -34,17 +34,10 @@ from asyncsim.engine.metrics import (
 )
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
+from asyncsim.experiment import parameters
 from asyncsim.experiment.checkpoint import Checkpoint, identity
 from asyncsim.experiment.claims import sweep_claims
 from asyncsim.experiment.output import table_html
-from asyncsim.experiment.parameters import (
-    Point,
-    format_error,
-    points_of,
-    scaled_value,
-    swept_labels,
-    takes_durations,
-)
 from asyncsim.experiment.replications import (
     STILL_OPEN,
     Replications,
@@ -64,12 +57,7 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import count, percent
 from asyncsim.model.validation import argument, cached_table, scenario_error
-from asyncsim.model.words import (
-    field_in_words,
-    is_probability,
-    length_in_words,
-    with_unresumed,
-)
+from asyncsim.model.words import field_in_words, is_probability, length_in_words, with_unresumed
 
 if TYPE_CHECKING:
     from asyncsim.plots.style import Picture, Scale
@@ -93,7 +81,7 @@ class Sweep:
     seed: int
     confidence: float
     resumed: int
-    _points: Sequence[Point]
+    _points: Sequence[parameters.Point]
     _metrics: Mapping[int, Floats]
     _sampled: bool
 
@@ -140,9 +128,8 @@ class Sweep:
         metrics = metrics_of(self._priced)
         shown = [METRIC_ORDER[name] for name in metrics]
         rows = [
-            (point.number, *point.values, label, k, *self._metrics[point.number][k, s, shown])
-            for point in self._points
-            if point.number in self._metrics
+            (point, *self._points[point].values, label, k, *found[k, s, shown])
+            for point, found in self._metrics.items()
             for s, label in enumerate(self.strategies)
             for k in range(self.replications)
         ]
@@ -231,8 +218,7 @@ class Sweep:
 
     @property
     def _note(self) -> str:
-        n, k = len(self._points), self.replications
-        failed = len(self.errors)
+        n, k, failed = len(self._points), self.replications, len(self.errors)
         return (
             f"{n} point{'s' if n != 1 else ''}, {k} replication{'s' if k != 1 else ''}, "
             f"seed {self.seed}" + (f", {failed} with an error" if failed else "")
@@ -245,19 +231,17 @@ class Sweep:
         largest, or that they do not differ beyond chance; which strategy is earlier, and where it
         is not; costs.
         """
-        played = {
-            self._named(point): self._metrics[point.number]
-            for point in self._points
-            if point.number in self._metrics and self.replications > 1
-        }
+        played = {self._named(self._points[k]): found for k, found in self._metrics.items()}
         costs = {
             metrics_of(point.scenario)["cost"].unit
             for point in self._points
             if point.scenario and point.scenario.costs
         }
         unit = costs.pop() if len(costs) == 1 else ""
-        found = sweep_claims(played, self.strategies, unit, self.confidence)
-        texts = [*self._overload_texts, *(one.text for one in found)]
+        texts = self._overload_texts
+        if self.replications > 1:
+            found = sweep_claims(played, self.strategies, unit, self.confidence)
+            texts += [one.text for one in found]
         return [f"{text[0].upper()}{text[1:]}." for text in texts]
 
     @cached_property
@@ -284,12 +268,13 @@ class Sweep:
             return []
         worst = max(self._overloads, key=lambda number: self._overloads[number][1])
         part, load = self._overloads[worst]
-        (point,) = (one for one in self._points if one.number == worst)
         text = overload_in_words(part, f"at least {percent(load)}", load > 1 + ROUNDING)
         some = f"at {len(self._overloads)} of {len(self._points)} points a part is overloaded"
-        return [f"{some} or without reserve; the most with {self._named(point)}: {text}"]
+        return [
+            f"{some} or without reserve; the most with {self._named(self._points[worst])}: {text}"
+        ]
 
-    def _named(self, point: Point) -> str:
+    def _named(self, point: parameters.Point) -> str:
         """Return the fields and values of a point in words."""
         pairs = zip(self._fields, self._values(point), strict=True)
         return ", ".join(map(" = ".join, pairs))
@@ -298,7 +283,7 @@ class Sweep:
     def _fields(self) -> list[str]:
         return [field_in_words(name) for name in self.names]
 
-    def _values(self, point: Point) -> list[str]:
+    def _values(self, point: parameters.Point) -> list[str]:
         """Return the values of the fields at a point in human units."""
         return [
             _shown(value, name in self._times, is_probability(name))
@@ -308,14 +293,14 @@ class Sweep:
     @cached_property
     def _times(self) -> set[str]:
         """The swept fields in which a plain number is seconds."""
-        one = next((point for point in self._points if point.scenario), None)
-        if one is None or one.scenario is None:
-            return set()
-        known = one.scenario, one.strategies
-        return {name for name in self.names if takes_durations(*known, name)}
+        for point in self._points:
+            if point.scenario:
+                known = point.scenario, point.strategies
+                return {name for name in self.names if parameters.takes_durations(*known, name)}
+        return set()
 
     def _short(self, metric: str = "mean_latency") -> tuple[pd.DataFrame, str]:
-        """Return a metric ± half-width and the share never resumed, by point and strategy."""
+        """Return a metric and the share never resumed by point and strategy, and what this is."""
         table, lossy = self._with_shares(metric)
         unit = str(table["unit"].iloc[0])
         rows = []
@@ -330,14 +315,13 @@ class Sweep:
             marks = [f"{name} {percent(load)}" if name else ""] * bool(self._overloads)
             rows.append([*self._values(point), *texts, *marks])
         columns = [*self._fields, *self.strategies, *["overload"] * bool(self._overloads)]
-        words = metric_in_words(metric, lossy)
-        return pd.DataFrame(rows, columns=columns), words
+        words = f"{metric_in_words(metric, lossy)} ± half-width of the {percent(self.confidence)}"
+        return pd.DataFrame(rows, columns=columns), f"{self._note}; {words} interval"
 
     def text(self, metric: str = "mean_latency") -> str:
         """Return findings, and a metric at each point with its interval, in human units."""
-        table, words = self._short(metric)
-        head = f"{self.scenario.name}: {self._note}; {words} ± half-width of the "
-        head += f"{percent(self.confidence)} interval"
+        table, note = self._short(metric)
+        head = f"{self.scenario.name}: {note}"
         return "\n".join([*self.findings(), head, table.to_string(index=False), *self.notes])
 
     def __repr__(self) -> str:
@@ -349,15 +333,10 @@ class Sweep:
 
     def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
         """Return the table as HTML for a report, which has the findings elsewhere."""
-        table, words = self._short()
-        hidden = len(self._points) - ROWS_SHOWN
-        more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
-        note = (
-            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more}"
-            f"{hint}"
-        )
+        table, note = self._short()
+        more = f" The first {ROWS_SHOWN} points are shown;" * (len(self._points) > ROWS_SHOWN)
         body = findings_html(findings) + table_html(table)
-        return result_html(self.scenario.name, body, note, self.notes)
+        return result_html(self.scenario.name, body, f"{note}.{more}{hint}", self.notes)
 
 
 Places = dict[str, tuple[float, str]]  # of values, by their repr: axis position and text
@@ -366,7 +345,7 @@ Places = dict[str, tuple[float, str]]  # of values, by their repr: axis position
 def _places(values: Sequence[Any], text_of: Callable[[Any], str]) -> Places:
     """Place values on an axis: numbers to scale, others equidistant."""
     different = {repr(value): value for value in values}
-    readings = [scaled_value(value) for value in different.values()]
+    readings = [parameters.scaled_value(value) for value in different.values()]
     scales = {found.scale if found else "" for found in readings}
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     places = {}
@@ -380,7 +359,7 @@ def _places(values: Sequence[Any], text_of: Callable[[Any], str]) -> Places:
 
 def _scale(words: str, value: Any, time: bool, share: bool) -> Scale:
     """Return the scale of the axis of a field."""
-    found = scaled_value(value)
+    found = parameters.scaled_value(value)
     if found is None or time or share:
         return plots.Scale(words, "duration" if time else "share" if share else "number")
     kind, _, unit = found.scale.partition("/")
@@ -389,7 +368,7 @@ def _scale(words: str, value: Any, time: bool, share: bool) -> Scale:
 
 
 def _shown(value: object, time: bool, share: bool) -> str:
-    found = scaled_value(value)
+    found = parameters.scaled_value(value)
     if found and (time or found.scale == "duration"):
         return metric_text("", found.number, "s")
     if found and share:
@@ -481,8 +460,8 @@ def sweep(
             "must be a concurrent.futures.Executor, such as Client().get_executor() of Dask",
             executor,
         )
-    points = points_of(scenario, tuple(by_label.values()), grid, sample, seed)
-    labels = swept_labels(by_label, grid)
+    points = parameters.points_of(scenario, tuple(by_label.values()), grid, sample, seed)
+    labels = parameters.swept_labels(by_label, grid)
     checkpoint = None
     if resume is not None:
         identifiers = identity(scenario, grid, sample, by_label, replications, seed, engine)
@@ -495,8 +474,7 @@ def sweep(
             for point in points
             if point.scenario and point.number not in metrics
         }
-        total = len(points)
-        begun = {"total": total, "initial": total - len(left)}
+        begun = {"total": len(points), "initial": len(points) - len(left)}
         bar = progress_bar(progress, unit="point", desc="sweeping", **begun)
         with bar, closing(_played(left, replications, executor, n_jobs)) as results:
             for number, result in results:
@@ -508,6 +486,7 @@ def sweep(
                         checkpoint.put(points[number].values, result)
                 bar.update()
     fields = tuple(grid), labels, replications, seed, confidence, resumed
+    metrics = dict(sorted(metrics.items()))
     found = Sweep(scenario, *fields, points, metrics, sampled=sample is not None)
     warn_censored(found.open_notes)
     return found
@@ -527,7 +506,7 @@ def play(task: Task) -> list[Floats | str]:
         try:
             found.append(failed.get(point) or np.array(plan.collect(_metrics, replication)))
         except Exception as problem:  # a custom system may raise anything: it is data of its point
-            failed[point] = format_error(problem)
+            failed[point] = parameters.format_error(problem)
             found.append(failed[point])
     return found
 
