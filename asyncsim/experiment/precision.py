@@ -16,7 +16,14 @@ import pandas as pd
 from attrs import define, field, frozen
 
 from asyncsim import plots
-from asyncsim.engine import metrics
+from asyncsim.engine.metrics import (
+    check_metric,
+    measured,
+    metric_in_words,
+    metric_scale,
+    metric_text,
+    metrics_of,
+)
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, ScenarioError, warn
 from asyncsim.experiment import replications
@@ -48,7 +55,7 @@ class PrecisionTarget(NamedTuple):
         """Return it in words."""
         if self.share is not None:
             return f"precision of ± {units.percent(self.share)}"
-        return f"precision of ± {metrics.metric_text(metric, self.within, unit)}"
+        return f"precision of ± {metric_text(metric, self.within, unit)}"
 
 
 def target(precision: object, within: object, unit: str) -> PrecisionTarget:
@@ -169,7 +176,7 @@ class Precision:
             return f"{label}: reached after {self.number}, but not confirmed by enough further ones"
         *_, half_width, share = self.steps[-1]
         if self.wanted.share is None:
-            return f"{label}: ± {metrics.metric_text(metric, half_width, unit)}"
+            return f"{label}: ± {metric_text(metric, half_width, unit)}"
         if share < 1:
             return f"{label}: ± {units.percent(share)}"
         return (
@@ -185,7 +192,7 @@ def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str =
         rule = next(iter(missed.values()))
         reasons = "; ".join(one.shortfall(label, figure, unit) for label, one in missed.items())
         warn(
-            f"the {rule.wanted.text(figure, unit)} of the {metrics.metric_in_words(figure)} was not "
+            f"the {rule.wanted.text(figure, unit)} of the {metric_in_words(figure)} was not "
             f"reached in {len(rule.steps)} "
             f"replications ({reasons}){hint}",
             PrecisionWarning,
@@ -206,7 +213,7 @@ class NeededReplications:
     @property
     def unit(self) -> str:
         """Of the metric."""
-        return metrics.metrics_of(self.scenario)[self.figure].unit
+        return metrics_of(self.scenario)[self.figure].unit
 
     @property
     def _target(self) -> str:
@@ -275,18 +282,18 @@ class NeededReplications:
             for label, table in self.table.groupby("strategy", sort=False)
         }  # fmt: skip
         title = f"{self.scenario.name}, {self._target}"
-        scale = metrics.metric_scale(self.figure, self.unit, self._lossy)
+        scale = metric_scale(self.figure, self.unit, self._lossy)
         return plots.cumulative_means(size, title, tables, scale)
 
     def findings(self) -> list[str]:
         """Return how many replications each strategy needs, and the metric after them."""
         found = []
-        text = partial(metrics.metric_text, self.figure, unit=self.unit)
+        text = partial(metric_text, self.figure, unit=self.unit)
         for label, rule in self._rules.items():
             n = self.numbers[label]
             at = rule.steps[(n or len(rule.steps)) - 1]
             shown = Interval(at.mean, at.half_width, at.n).in_words(text)
-            clause = metrics.measured(self.figure, shown)
+            clause = measured(self.figure, shown)
             never = self._shares[label]
             lost = f"; {units.percent(never)} of its waits never resume" if never > 0 else ""
             needs = f"needs {n} replications for a {self._target}"
@@ -300,7 +307,7 @@ class NeededReplications:
         """What is in the sentences, and which metrics were constant."""
         played = ", ".join(f"{len(rule.steps)} under {one}" for one, rule in self._rules.items())
         note = (
-            f"{self.scenario.name}: {metrics.metric_in_words(self.figure, self._lossy)}; "
+            f"{self.scenario.name}: {metric_in_words(self.figure, self._lossy)}; "
             f"{units.percent(self.confidence)} intervals, replications played: {played}"
         )
         same = [label for label, rule in self._rules.items() if rule.steps[-1].half_width == 0]
@@ -379,7 +386,7 @@ def replications_for(
     check_scenario(scenario)
     check_engine(engine)
     check_confidence(confidence)
-    unit = metrics.metrics_of(scenario)[metrics.check_metric(figure, scenario)].unit
+    unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
     goal = target(0.05 if precision is None and within is None else precision, within, unit)
     most = argument("most_replications", most_replications, units.count)
     if most < FEWEST:

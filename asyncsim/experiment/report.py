@@ -347,9 +347,9 @@ def _csv(name: str, table: pd.DataFrame) -> str:
     return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{name}.csv</a></p>'
 
 
-def _wide(html: str, kind: str = "table") -> str:
+def _wide(html: str) -> str:
     """Return HTML that scrolls sideways where it is wider than the screen, also by keyboard."""
-    return f'<div class="wide" tabindex="0" role="region" aria-label="{kind}">{html}</div>'
+    return f'<div class="wide" tabindex="0" role="region" aria-label="table">{html}</div>'
 
 
 def _meanings(tables: Sequence[pd.DataFrame]) -> str:
@@ -411,4 +411,5 @@ def _pictures(study: Any) -> Iterator[str]:
         draw: Any = study.plot
         for part in getattr(study, "parts", [None]):
             picture = draw(part) if part else draw()
-            yield f"<figure>{_wide(picture.image(SHARPNESS), 'picture')}</figure>"
+            label = 'class="wide" tabindex="0" role="region" aria-label="picture"'
+            yield f"<figure><div {label}>{picture.image(SHARPNESS)}</div></figure>"

@@ -34,10 +34,17 @@ from asyncsim.engine.metrics import (
 )
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
-from asyncsim.experiment import parameters
 from asyncsim.experiment.checkpoint import Checkpoint, identity
 from asyncsim.experiment.claims import sweep_claims
 from asyncsim.experiment.output import table_html
+from asyncsim.experiment.parameters import (
+    Point,
+    format_error,
+    points_of,
+    scaled_value,
+    swept_labels,
+    takes_durations,
+)
 from asyncsim.experiment.replications import (
     STILL_OPEN,
     Replications,
@@ -81,7 +88,7 @@ class Sweep:
     seed: int
     confidence: float
     resumed: int
-    _points: Sequence[parameters.Point]
+    _points: Sequence[Point]
     _metrics: Mapping[int, Floats]
     _sampled: bool
 
@@ -274,7 +281,7 @@ class Sweep:
             f"{some} or without reserve; the most with {self._named(self._points[worst])}: {text}"
         ]
 
-    def _named(self, point: parameters.Point) -> str:
+    def _named(self, point: Point) -> str:
         """Return the fields and values of a point in words."""
         pairs = zip(self._fields, self._values(point), strict=True)
         return ", ".join(map(" = ".join, pairs))
@@ -283,7 +290,7 @@ class Sweep:
     def _fields(self) -> list[str]:
         return [field_in_words(name) for name in self.names]
 
-    def _values(self, point: parameters.Point) -> list[str]:
+    def _values(self, point: Point) -> list[str]:
         """Return the values of the fields at a point in human units."""
         return [
             _shown(value, name in self._times, is_probability(name))
@@ -296,7 +303,7 @@ class Sweep:
         for point in self._points:
             if point.scenario:
                 known = point.scenario, point.strategies
-                return {name for name in self.names if parameters.takes_durations(*known, name)}
+                return {name for name in self.names if takes_durations(*known, name)}
         return set()
 
     def _short(self, metric: str = "mean_latency") -> tuple[pd.DataFrame, str]:
@@ -345,7 +352,7 @@ Places = dict[str, tuple[float, str]]  # of values, by their repr: axis position
 def _places(values: Sequence[Any], text_of: Callable[[Any], str]) -> Places:
     """Place values on an axis: numbers to scale, others equidistant."""
     different = {repr(value): value for value in values}
-    readings = [parameters.scaled_value(value) for value in different.values()]
+    readings = [scaled_value(value) for value in different.values()]
     scales = {found.scale if found else "" for found in readings}
     to_scale = "" not in scales and (len(scales) == 1 or scales <= {"number", "whole number"})
     places = {}
@@ -359,7 +366,7 @@ def _places(values: Sequence[Any], text_of: Callable[[Any], str]) -> Places:
 
 def _scale(words: str, value: Any, time: bool, share: bool) -> Scale:
     """Return the scale of the axis of a field."""
-    found = parameters.scaled_value(value)
+    found = scaled_value(value)
     if found is None or time or share:
         return plots.Scale(words, "duration" if time else "share" if share else "number")
     kind, _, unit = found.scale.partition("/")
@@ -368,7 +375,7 @@ def _scale(words: str, value: Any, time: bool, share: bool) -> Scale:
 
 
 def _shown(value: object, time: bool, share: bool) -> str:
-    found = parameters.scaled_value(value)
+    found = scaled_value(value)
     if found and (time or found.scale == "duration"):
         return metric_text("", found.number, "s")
     if found and share:
@@ -460,8 +467,8 @@ def sweep(
             "must be a concurrent.futures.Executor, such as Client().get_executor() of Dask",
             executor,
         )
-    points = parameters.points_of(scenario, tuple(by_label.values()), grid, sample, seed)
-    labels = parameters.swept_labels(by_label, grid)
+    points = points_of(scenario, tuple(by_label.values()), grid, sample, seed)
+    labels = swept_labels(by_label, grid)
     checkpoint = None
     if resume is not None:
         identifiers = identity(scenario, grid, sample, by_label, replications, seed, engine)
@@ -506,7 +513,7 @@ def play(task: Task) -> list[Floats | str]:
         try:
             found.append(failed.get(point) or np.array(plan.collect(_metrics, replication)))
         except Exception as problem:  # a custom system may raise anything: it is data of its point
-            failed[point] = parameters.format_error(problem)
+            failed[point] = format_error(problem)
             found.append(failed[point])
     return found
 
