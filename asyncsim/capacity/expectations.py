@@ -279,11 +279,8 @@ class Expectations:
     def _drained(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of the callbacks that come at once when a batch ends."""
         batch, found = self.noticing.links[call.system], self.noticing.found
-        arrivals, work, rate = (
-            self.scenario.arrivals,
-            self.server.callback_work,
-            self.noticing.peak_rate,
-        )
+        arrivals, rate = self.scenario.arrivals, self.noticing.peak_rate
+        work = self.server.callback_work
         if not isinstance(batch, Batch) or batch.results != "at end" or batch.days != "every day":
             return None
         if found is None or not found.only_certain_callbacks or len(self.calls) > 1:

@@ -133,7 +133,6 @@ class Capacity(PlannerAnswer):
         verdicts: Sequence[str] | None = None,
         one_way: bool = True,
         least: bool = False,
-        shape: str = "does not go one way along",
         notes: Sequence[str] = (),
     ) -> None:
         self.question, self.text = question, text
@@ -153,6 +152,7 @@ class Capacity(PlannerAnswer):
         if verdicts is not None:
             self._tried["verdict"] = list(verdicts)
         if not one_way:
+            shape = "has more than one valley along" if least else "does not go one way along"
             self.notes.append(
                 f"the {metric_in_words(self._metric)} {shape} the {field_in_words(self.field)}: a "
                 "search may have missed a better value; look at the picture"
@@ -623,7 +623,6 @@ def cheapest_interval(
         text,
         one_way=one_way,
         least=True,
-        shape="has more than one valley along",
         notes=[*tried.unresumed_notes(), *tried.load_notes(best)],
     )
 

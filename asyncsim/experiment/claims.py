@@ -204,7 +204,9 @@ def _difference(metric: str, one: str, other: str, facts: Facts) -> Claim | None
 
     both = f"the {metric_in_words(metric)} of '{one}' and '{other}'"
     most = max(abs(facts.of(metric, label).mean) for label in (one, other))
-    if bound := _negligible(metric, gap, most):
+    end = max(abs(gap.low), abs(gap.high))
+    instant = METRICS[metric].unit == "s" and end <= min(INSTANT, ALMOST * most)
+    if bound := "0.1 %" if end <= SAME * most else "1 %" * instant:
         text = f"{both} is the same ({words(most)}, differences are below {bound})"
         return Claim("same", metric, one, other, gap, text)
     between = span_text(words(gap.low), words(gap.high))
@@ -215,14 +217,6 @@ def _difference(metric: str, one: str, other: str, facts: Facts) -> Claim | None
         return Claim("less", metric, one, other, gap, f"{text} ({between})")
     text = f"{both} does not differ beyond chance: {between}"
     return Claim("no difference", metric, one, other, gap, text)
-
-
-def _negligible(metric: str, gap: Interval, mean: float) -> str:
-    """Return a bound of a difference that is too small to be shown, or nothing."""
-    end = max(abs(gap.low), abs(gap.high))
-    if end <= SAME * mean:
-        return "0.1 %"
-    return "1 %" if METRICS[metric].unit == "s" and end <= min(INSTANT, ALMOST * mean) else ""
 
 
 # --- sweeps ---------------------------------------------------------------------------------------

@@ -12,16 +12,9 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
+from asyncsim.engine import metrics
 from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.loads import length_matters
-from asyncsim.engine.metrics import (
-    BY_STEP,
-    SECONDS,
-    MetricInfo,
-    check_metric,
-    metric_in_words,
-    metrics_of,
-)
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
@@ -167,9 +160,9 @@ class Comparison:
         """
         rows = [
             (*head, name, unit, one.mean, one.low, one.high, one.n, meaning)
-            for head, metrics in self._steps.items()
-            for name, one in metrics.items()
-            for unit, meaning in [BY_STEP[name]]
+            for head, intervals in self._steps.items()
+            for name, one in intervals.items()
+            for unit, meaning in [metrics.BY_STEP[name]]
         ]
         columns = ["step", "system", "strategy", "figure", "unit", "mean", "low", "high", "n"]
         return pd.DataFrame(rows, columns=[*columns, "meaning"])
@@ -183,7 +176,7 @@ class Comparison:
                 name: statistics.mean_interval(
                     self._of_step(call.name, name, label), self.confidence
                 )
-                for name in BY_STEP
+                for name in metrics.BY_STEP
             }
             for call in (calls if len(calls) > 1 else ())
             for label in self.strategies
@@ -200,11 +193,11 @@ class Comparison:
         rows = [
             {"step": step, "waits for": system, "strategy": label}
             | {
-                metric_in_words(name, some): one.of_metric(name, BY_STEP[name].unit)
-                for name, one in metrics.items()
+                metrics.metric_in_words(name, some): one.of_metric(name, metrics.BY_STEP[name].unit)
+                for name, one in intervals.items()
                 if some or name != "unresumed_share"
             }
-            for (step, system, label), metrics in self._steps.items()
+            for (step, system, label), intervals in self._steps.items()
         ]
         return pd.DataFrame(rows)
 
@@ -225,7 +218,7 @@ class Comparison:
 
         >>> comparison["mean_latency"].loc["callback", "mean"]  # doctest: +SKIP
         """
-        check_metric(metric, self.scenario)
+        metrics.check_metric(metric, self.scenario)
         rows = self.table[self.table["figure"] == metric].set_index("strategy")
         return rows[["mean", "low", "high", "unit"]]
 
@@ -341,13 +334,15 @@ class Comparison:
         return rows
 
     @property
-    def _metrics(self) -> dict[str, MetricInfo]:
-        return metrics_of(self.scenario)
+    def _metrics(self) -> dict[str, metrics.MetricInfo]:
+        return metrics.metrics_of(self.scenario)
 
     def _heading(self, name: str) -> str:
         lossy = any(one.unresumed for one in self._waits.values())
         unit = self._metrics[name].unit  # those of durations stand with the numbers
-        return metric_in_words(name, lossy) + ("" if unit in ("1", *SECONDS) else f" [{unit}]")
+        return metrics.metric_in_words(name, lossy) + (
+            "" if unit in ("1", *metrics.SECONDS) else f" [{unit}]"
+        )
 
     def plot(self, *parts: str, size: str = "page") -> Picture:
         """Draw the comparison, or parts of it.
@@ -528,7 +523,7 @@ def compare(
     statistics.check_confidence(confidence)
     by_label = labelled(strategies)
     rules: list[Precision] = []
-    unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
+    unit = metrics.metrics_of(scenario)[metrics.check_metric(figure, scenario)].unit
     wanted = argument("replications", 10 if replications is None else replications, count)
     most = argument("most_replications", most_replications, count)
     if precision is not None or within is not None:

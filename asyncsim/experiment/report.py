@@ -44,6 +44,7 @@ MOST_ROWS = 300  # of a table on the page; the file to download has all
 SHARPNESS = 1.6  # pixels of a picture for each pixel of the page
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+Texts = dict[str, str]  # what only the authors know, by the argument of `report`
 DOI = "https://doi.org/10.1080/17477778.2018.1442155"
 
 
@@ -102,7 +103,8 @@ def report(
         if not isinstance(text, str):
             raise scenario_error(name, "must be a text", text)
     title = title or ", ".join(dict.fromkeys(study.scenario.name for study in shown))
-    page = _page(title, shown, checklist(shown, authors), authors | {"author": author})
+    texts = authors | {"title": title, "author": author}
+    page = _page(texts, shown, checklist(shown, authors))
     with output.writing(path):
         path.write_text(page, encoding="utf-8")
     return path
@@ -116,9 +118,7 @@ def report_file(path: str | Path, called: str = "path") -> Path:
     return place
 
 
-def _page(
-    title: str, studies: Sequence[Study], items: Sequence[ChecklistItem], authors: dict[str, str]
-) -> str:
+def _page(texts: Texts, studies: Sequence[Study], items: Sequence[ChecklistItem]) -> str:
     style = files("asyncsim.experiment").joinpath("report.css").read_text(encoding="utf-8")
     explained = [study for study in studies if not hasattr(study, "plot")]
     shown = [study for study in studies if hasattr(study, "plot")]
@@ -127,8 +127,8 @@ def _page(
     names = names_of(scenarios)
     of = [names[scenarios.index(study.scenario)] if len(names) > 1 else "" for study in shown]
     parts = [
-        _first_page(title, authors, shown or explained, items, pictures[0][0] if shown else ""),
-        _method(studies, authors, explained),
+        _first_page(texts, shown or explained, items, pictures[0][0] if shown else ""),
+        _method(studies, texts, explained),
         *(
             _study(number, study, own[1:] if number == 1 else own, name)
             for number, (study, own, name) in enumerate(zip(shown, pictures, of, strict=True), 1)
@@ -140,7 +140,7 @@ def _page(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_OUTSIDE}">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>"
+        f"<title>{escape(texts['title'])}</title><style>{style}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
 
@@ -149,18 +149,14 @@ def _page(
 
 
 def _first_page(
-    title: str,
-    authors: dict[str, str],
-    studies: Sequence[Study],
-    items: Sequence[ChecklistItem],
-    picture: str,
+    texts: Texts, studies: Sequence[Study], items: Sequence[ChecklistItem], picture: str
 ) -> str:
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
-    by = ", ".join(filter(None, [authors["author"], "made with asyncsim", now]))
-    purpose = authors["purpose"]
+    by = ", ".join(filter(None, [texts["author"], "made with asyncsim", now]))
+    purpose = texts["purpose"]
     aim = f'<p class="purpose"><b>Purpose:</b> {escape(purpose)}</p>' if purpose else ""
     return (
-        f'<header><h1>{escape(title)}</h1>{aim}<p class="byline">{escape(by)}</p></header>'
+        f'<header><h1>{escape(texts["title"])}</h1>{aim}<p class="byline">{escape(by)}</p></header>'
         f'<section class="first"><h2>Findings</h2>{_findings(studies)}{picture}'
         f"<h2>What is not covered</h2>{_bullets(_limits(studies, items))}</section>"
     )
@@ -243,7 +239,7 @@ def _losses(study: Study) -> dict[str, float]:
 # --- method and results ---------------------------------------------------------------------------
 
 
-def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequence[Study]) -> str:
+def _method(studies: Sequence[Study], texts: Texts, explained: Sequence[Study]) -> str:
     parts, heading = [], "<h2>Method</h2>"
     scenarios = scenarios_of(studies)
     first = scenarios[0]
@@ -262,14 +258,18 @@ def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequen
     for study in studies:
         strategies |= getattr(study, "strategies_in_words", {})
     runs = dict.fromkeys(text for study in studies if (text := runs_in_words(study)))
+    played = [study for study in studies if study.replications and "figure" in study.table]
+    lengths = dict.fromkeys(length_in_words(study.scenario.length) for study in played)
+    sums = "requests, worker time, costs and other sums in tables are per run of "
+    sums += " or ".join(lengths)
     words = {
         "Strategies": "\n".join(f"{one}: {text}".rstrip(": ") for one, text in strategies.items()),
         "Load": next((text for study in studies if (text := _loads(study))), ""),
         "Runs": "; ".join(runs),
-        "Sums": _sums(studies),
-        "Data sources": authors["sources"],
-        "Preprocessing": authors["preprocessing"],
-        "Assumptions": authors["assumptions"],
+        "Sums": sums if lengths else "",
+        "Data sources": texts["sources"],
+        "Preprocessing": texts["preprocessing"],
+        "Assumptions": texts["assumptions"],
     }
     if len(strategies) > 1 and runs:
         words["Runs"] += "; all strategies meet the same random numbers"
@@ -291,15 +291,6 @@ def _loads(study: Study) -> str:
         loads = loads.groupby("part", sort=False)["mean"].max().to_dict()
     found = [f"{part} {percent(load)}" for part, load in (loads or {}).items() if load >= 0]
     return f"{', '.join(found)} of what they can do in a week{most}" if found else ""
-
-
-def _sums(studies: Sequence[Study]) -> str:
-    """Return what metrics that add up are sums of."""
-    played = [study for study in studies if study.replications and "figure" in study.table]
-    if not played:
-        return ""
-    days = " or ".join(dict.fromkeys(length_in_words(one.scenario.length) for one in played))
-    return f"requests, worker time, costs and other sums in tables are per run of {days}"
 
 
 def _rows(words: dict[str, str]) -> str:

@@ -37,8 +37,8 @@ from asyncsim.engine.metrics import (
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
-from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
-from asyncsim.experiment.replications import Replications, runner, unresumed_share
+from asyncsim.errors import ScenarioError, SteadyStateWarning, warn
+from asyncsim.experiment.replications import Replications, runner, unresumed_share, warn_censored
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import near_full_load
 from asyncsim.experiment.statistics import (
@@ -293,8 +293,7 @@ def steady_state(
     with runner(n_jobs, progress, "steady state", replications) as play:
         kept = [run for (run,) in play.collect(plan, keep, range(replications))]
     found = _estimated(plan, figure, (edges, span), kept, confidence)
-    for note in found.notes:
-        warn(note, CensoredWarning)
+    warn_censored(found.notes)
     if found.doubts:
         words = metric_in_words(figure)
         warn(f"{words} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
