@@ -76,36 +76,32 @@ class ChecklistItem(NamedTuple):
     answer: str
 
 
-def scenarios_of(studies: Sequence[Study]) -> list[Scenario]:
-    """Return the scenarios of studies, each once; equal ones are the same."""
+def scenarios_of(studies: Sequence[Study]) -> dict[str, Scenario]:
+    """Return the scenarios of studies by name, equal ones once.
+
+    The name of one named as the first has the parts in which it differs.
+    """
     found: list[Scenario] = []
     for study in studies:
         if study.scenario not in found:
             found.append(study.scenario)
-    return found
-
-
-def names_of(scenarios: Sequence[Scenario]) -> list[str]:
-    """Return the names of scenarios; one named as the first with the parts in which it differs."""
-    first = scenarios[0]
-    found = [first.name]
-    for scenario in scenarios[1:]:
-        words, known = in_words(scenario), in_words(first)
+    names = [found[0].name]
+    for scenario in found[1:]:
+        words, known = in_words(scenario), in_words(found[0])
         other = [part for part in words | known if words.get(part) != known.get(part)]
         what = f", with other {' and '.join(other).lower() or 'details'}"
-        found.append(f"{scenario.name}{what if scenario.name == first.name else ''}")
-    return list(distinct(found))
+        names.append(f"{scenario.name}{what if scenario.name == names[0] else ''}")
+    return dict(zip(distinct(names), found, strict=True))
 
 
 def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
     """Return the checklist for studies; `authors` holds what only they know."""
     scenarios = scenarios_of(studies)
-    described = [_of_scenario(scenario) for scenario in scenarios]
+    described = [_of_scenario(scenario) for scenario in scenarios.values()]
     answers = _of_studies(studies)
     for number in described[0]:
         texts = [one[number] for one in described]
-        pairs = zip(names_of(scenarios), texts, strict=True)
-        named = (f"{name}: {text}" for name, text in pairs)
+        named = (f"{name}: {text}" for name, text in zip(scenarios, texts, strict=True))
         answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
     known = files("asyncsim.experiment").joinpath("stress_des.toml").read_text(encoding="utf-8")
     found = []

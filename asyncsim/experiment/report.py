@@ -29,7 +29,6 @@ from asyncsim.experiment.checklist import (
     Study,
     checklist,
     in_words,
-    names_of,
     runs_in_words,
     scenarios_of,
 )
@@ -124,17 +123,16 @@ def _page(texts: Texts, studies: Sequence[Study], items: Sequence[ChecklistItem]
     shown = [study for study in studies if hasattr(study, "plot")]
     pictures = [list(_pictures(study)) for study in shown]
     scenarios = scenarios_of(studies)
-    names = names_of(scenarios)
-    of = [names[scenarios.index(study.scenario)] if len(names) > 1 else "" for study in shown]
+    of = [name for study in shown for name, one in scenarios.items() if one == study.scenario]
     parts = [
         _first_page(texts, shown or explained, items, pictures[0][0] if shown else ""),
         _method(studies, texts, explained),
         *(
-            _study(number, study, own[1:] if number == 1 else own, name)
+            _study(number, study, own[1:] if number == 1 else own, name * (len(scenarios) > 1))
             for number, (study, own, name) in enumerate(zip(shown, pictures, of, strict=True), 1)
         ),
         _checklist(items),
-        *_scenarios(scenarios, names),
+        *_scenarios(scenarios),
     ]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -173,20 +171,18 @@ def _sentence(text: str) -> str:
 
 def _findings(studies: Sequence[Study]) -> str:
     """Return the findings of all studies as HTML, by scenario where there are several."""
-    scenarios = scenarios_of(studies)
-    names = names_of(scenarios)
-    found: dict[str, list[str]] = {}
+    scenarios, parts = scenarios_of(studies), ""
     several = len({tuple(study.strategies) for study in studies}) > 1
-    for study in studies:
-        sentences = [_sentence(one) for one in getattr(study, "findings", list)()]
-        if several and len(study.strategies) == 1:  # its sentences need not name it
-            of = f"Under '{study.strategies[0]}': "
-            sentences = [one if of[6:-2] in one else f"{of}{one}" for one in sentences]
-        found.setdefault(names[scenarios.index(study.scenario)], []).extend(sentences)
-    parts = ""
-    for name, sentences in found.items():
-        parts += f"<h3>{escape(name)}</h3>" if len(found) > 1 and sentences else ""
-        parts += _bullets(sentences, "findings")
+    for name, scenario in scenarios.items():
+        found: list[str] = []
+        for study in (one for one in studies if one.scenario == scenario):
+            sentences = [_sentence(one) for one in getattr(study, "findings", list)()]
+            if several and len(study.strategies) == 1:  # its sentences need not name it
+                of = f"Under '{study.strategies[0]}': "
+                sentences = [one if of[6:-2] in one else f"{of}{one}" for one in sentences]
+            found += sentences
+        parts += f"<h3>{escape(name)}</h3>" if len(scenarios) > 1 and found else ""
+        parts += _bullets(found, "findings")
     return parts or "<p>See the picture and the tables.</p>"
 
 
@@ -211,7 +207,7 @@ def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[st
             found.append(f"{len(unplayed)} points of the sweep could not be played.")
         if study.replications == 1 and not getattr(study, "findings", list)():
             found.append("One replication has no interval, so nothing is known of chance.")
-    if all(scenario.costs is None for scenario in scenarios_of(studies)):
+    if all(study.scenario.costs is None for study in studies):
         found.append("Costs: the scenario has no prices.")
     certain = [one for study in studies for one in getattr(study, "loses_none", ())]
     if certain:
@@ -242,8 +238,8 @@ def _losses(study: Study) -> dict[str, float]:
 def _method(studies: Sequence[Study], texts: Texts, explained: Sequence[Study]) -> str:
     parts, heading = [], "<h2>Method</h2>"
     scenarios = scenarios_of(studies)
-    first = scenarios[0]
-    for scenario, called in zip(scenarios, names_of(scenarios), strict=True):
+    first = studies[0].scenario
+    for called, scenario in scenarios.items():
         about = f": {_sentence(scenario.description)}" if scenario.description else "."
         name = f"Scenario: <b>{escape(called)}</b>"
         words, known = in_words(scenario), in_words(first)
@@ -374,18 +370,17 @@ def _checklist(items: Sequence[ChecklistItem]) -> str:
     )
 
 
-def _scenarios(scenarios: Sequence[Scenario], names: Sequence[str]) -> Iterator[str]:
+def _scenarios(scenarios: dict[str, Scenario]) -> Iterator[str]:
     """Yield the file of each scenario; of one with the name of the first, the lines that differ."""
-    files = []
-    for scenario in scenarios:
+    first = ""
+    for name, scenario in scenarios.items():
         try:
-            files.append(scenario_files.dumps(scenario))
+            text = scenario_files.dumps(scenario)
         except ScenarioError as problem:  # no file holds a custom class
-            files.append(f"{problem}\n\n{scenario!r}")
-    for scenario, name, text in zip(scenarios, names, files, strict=True):
-        what, shown = "Scenario file", text
-        if text is not files[0] and scenario.name == scenarios[0].name:
-            lines = difflib.ndiff(files[0].splitlines(), text.splitlines())
+            text = f"{problem}\n\n{scenario!r}"
+        what, shown, first = "Scenario file", text, first or text
+        if text is not first and scenario.name == next(iter(scenarios.values())).name:
+            lines = difflib.ndiff(first.splitlines(), text.splitlines())
             what = "Changes to the scenario file"
             shown = "\n".join(line for line in lines if line[:2] in ("+ ", "- "))
         heading = escape(f"{what}: {name}")
