@@ -470,14 +470,11 @@ class Noticing:
         return rate if size == 1 and rate < math.inf else None
 
     def _worked_off(self, seconds: float) -> bool:
-        """Return whether no job certainly waits longer for a worker.
-
-        It waits for the others in the queue: at most each step once, and one check or callback of
-        each wait, of all instances that have not ended.
-        """
+        """Return whether no job certainly waits longer for a worker."""
         key = "", 2.0 ** math.floor(math.log2(seconds)) if seconds > 0 else 0.0
         if key not in self._certain:
             self._certain[key] = False  # where the answer depends on itself
+            # Before it: at most each step and notice of each instance that has not ended
             jobs = [(1.0, work_of(part)) for part in self.parts]
             jobs.append((2.0 * len(self.calls), Fixed(self.each)))  # some callbacks come twice
             jobs = [(number, time) for number, time in jobs if number * time.mean]

@@ -71,9 +71,12 @@ class Interval:
         >>> Interval(450.0, 6.0, 5).of_metric("mean_latency", "s")
         '7.50 ± 0.10 min'
         """
-        if unit in SECONDS:
-            return self.duration
-        return self.percent if is_share(name) else str(self)
+        if unit in SECONDS and math.isfinite(self.mean):
+            unit, size = scale_of(self.mean) if self.mean else ("s", 1.0)
+            return f"{Interval(self.mean / size, self.half_width / size, self.n)} {unit}"
+        if is_share(name) and not math.isnan(self.mean):
+            return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
+        return str(self)
 
     def in_words(self, text: Callable[[float], str]) -> str:
         """Return the mean with its ends, each as `text` shows a number.
@@ -83,36 +86,19 @@ class Interval:
         """
         if not self.n:
             return "–"
-        mean = "infinite" if math.isinf(self.mean) else text(self.mean)
-        return f"{mean} ({self.ends_in_words(text)})"
-
-    def ends_in_words(self, text: Callable[[float], str]) -> str:
-        """Return the ends of the interval."""
         if math.isnan(self.half_width):
-            return "in one replication alone, so without an interval"
-        if self.low == self.high:
-            return "in every replication"
-        if math.inf in (-self.low, self.high):
-            ends = [f"{text(self.low)} or more"] * math.isfinite(self.low)
-            ends += [f"{text(self.high)} or less"] * math.isfinite(self.high)
-            return ends[0] if ends else "without an interval"
-        low, high = text(self.low), text(self.high)
-        return span_text(low, high) if low != high else "± 0.1 % at most"
-
-    @property
-    def percent(self) -> str:
-        """The text of a share, in per cent."""
-        if math.isnan(self.mean):
-            return str(self)
-        return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
-
-    @property
-    def duration(self) -> str:
-        """The text of seconds, in human units."""
-        if not math.isfinite(self.mean):
-            return str(self)
-        unit, size = scale_of(self.mean) if self.mean else ("s", 1.0)
-        return f"{Interval(self.mean / size, self.half_width / size, self.n)} {unit}"
+            ends = "in one replication alone, so without an interval"
+        elif self.low == self.high:
+            ends = "in every replication"
+        elif math.isfinite(self.low) and math.isfinite(self.high):
+            low, high = text(self.low), text(self.high)
+            ends = span_text(low, high) if low != high else "± 0.1 % at most"
+        elif math.isfinite(self.low):
+            ends = f"{text(self.low)} or more"
+        else:
+            ends = f"{text(self.high)} or less" if self.high < math.inf else "without an interval"
+        mean = "infinite" if math.isinf(self.mean) else text(self.mean)
+        return f"{mean} ({ends})"
 
 
 def span_text(low: str, high: str) -> str:

@@ -526,10 +526,7 @@ def _metrics(run: Run) -> list[float]:
 def _played(
     plans: Mapping[int, Replications], replications: int, executor: Executor | None, n_jobs: int
 ) -> Generator[tuple[int, Floats | str], None, None]:
-    """Yield points as they are finished: number, and metrics or the first error.
-
-    Closing the generator cancels the tasks that have not begun.
-    """
+    """Yield points as they are finished: number, and metrics or the first error."""
     every = [(point, plan, k) for point, plan in plans.items() for k in range(replications)]
     waiting: dict[int, dict[int, Any]] = defaultdict(dict)
     with processes(n_jobs) if executor is None else nullcontext(executor) as pool:
@@ -548,6 +545,6 @@ def _played(
                     in_order = [found for _, found in sorted(waiting.pop(point).items())]
                     error = next((one for one in in_order if isinstance(one, str)), None)
                     yield point, error or np.stack(in_order)
-        finally:
+        finally:  # also if the generator is closed: cancel the tasks that have not begun
             for future in futures:
                 future.cancel()
