@@ -39,8 +39,7 @@ from asyncsim.model.units import WEEK
 LOAD = "load"
 MOST_NUMBERS = 10_000  # of items of a run, in a sum over them
 
-Found = tuple[float, str, str] | str
-"""A value with the name of its formula and its condition; or why there is none."""
+Found = tuple[float, str, str] | str  # a value, its formula and condition; or why there is none
 
 
 @frozen

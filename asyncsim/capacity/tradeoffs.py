@@ -156,12 +156,10 @@ def _crossing(tried: Evaluations, below: float, above: float) -> Found:
     """Return where the lead changes between two values, and where it is certain on either side."""
     space, before = tried.space, _lead(tried, below).seems
 
-    def first(x: float) -> bool:
-        return _lead(tried, x).certain == before
+    def ahead(side: int, x: float) -> bool:
+        return _lead(tried, x).certain == side
 
-    def other(x: float) -> bool:
-        return _lead(tried, x).certain == -before
-
+    first, other = partial(ahead, before), partial(ahead, -before)
     value, beyond = bisect(lambda x: _lead(tried, x).seems == before, space, below, above)
     lower = [x for x in tried.values if x <= value and first(x)]
     upper = [x for x in tried.values if x > value and other(x)]
@@ -363,16 +361,10 @@ def frontier(
             row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
         row["unresumed_share"] = counts[label].unresumed_share
         rows.append(row | {"on_frontier": standing, "beaten_by": ", ".join(beaten[label])})
-    return Frontier(
-        scenario,
-        (across.metric, upwards.metric),
-        (across.unit(scenario), upwards.unit(scenario)),
-        pd.DataFrame(rows).sort_values(across.metric, ignore_index=True),
-        chosen.replications,
-        chosen.seed,
-        chosen.confidence,
-        beaten,
-    )
+    names, units = (across.metric, upwards.metric), (across.unit(scenario), upwards.unit(scenario))
+    table = pd.DataFrame(rows).sort_values(across.metric, ignore_index=True)
+    rests_on = chosen.replications, chosen.seed, chosen.confidence
+    return Frontier(scenario, names, units, table, *rests_on, beaten)
 
 
 Columns = tuple[list[float], list[float]]  # two measures by replication

@@ -128,10 +128,11 @@ def in_words(scenario: Scenario) -> dict[str, str]:
     }
     if scenario.costs:
         words["Prices"] = scenario.costs.in_words
-    return {
-        part: text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
-        for part, text in ((part, text or "none") for part, text in words.items())
-    }
+    for part, text in words.items():
+        words[part] = (
+            f"{text[: MOST_LETTERS - 1]}…" if len(text) >= MOST_LETTERS else text or "none"
+        )
+    return words
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, str]:

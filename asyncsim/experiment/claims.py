@@ -221,8 +221,7 @@ def _difference(metric: str, one: str, other: str, facts: Facts) -> Claim | None
 
 # --- sweeps ---------------------------------------------------------------------------------------
 
-Points = Mapping[str, Floats]
-"""Metrics by point in words; arrays of replications × strategies × metrics."""
+Points = Mapping[str, Floats]  # replications × strategies × metrics, by point in words
 
 
 def sweep_claims(

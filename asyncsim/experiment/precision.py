@@ -191,12 +191,9 @@ def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str =
     if missed:
         rule = next(iter(missed.values()))
         reasons = "; ".join(one.shortfall(label, figure, unit) for label, one in missed.items())
-        warn(
-            f"the {rule.wanted.text(figure, unit)} of the {metric_in_words(figure)} was not "
-            f"reached in {len(rule.steps)} "
-            f"replications ({reasons}){hint}",
-            PrecisionWarning,
-        )
+        wanted = f"{rule.wanted.text(figure, unit)} of the {metric_in_words(figure)}"
+        text = f"the {wanted} was not reached in {len(rule.steps)} replications ({reasons}){hint}"
+        warn(text, PrecisionWarning)
 
 
 @frozen(eq=False)

@@ -341,15 +341,11 @@ def _wide(html: str) -> str:
 
 def _meanings(tables: Sequence[pd.DataFrame]) -> str:
     """Return what the metrics of tables mean: folded on a screen, open on paper."""
-    words: dict[str, str] = {}
-    for table in tables:
-        if {"figure", "meaning"} <= set(table):
-            known = table.drop_duplicates("figure")
-            pairs = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
-            words |= {name: text for name, text in pairs if name not in words}
-    if not words:
+    known = [table for table in tables if len(table) and {"figure", "meaning"} <= set(table)]
+    if not known:
         return ""
-    title, rows = "What the metrics mean", _rows(words)
+    meanings = pd.concat(known).drop_duplicates("figure").set_index("figure")["meaning"]
+    title, rows = "What the metrics mean", _rows(meanings.rename(metric_in_words).to_dict())
     return (
         f'<details class="all"><summary>{title}</summary>{rows}</details>'
         f'<div class="paper small"><p><b>{title}</b></p>{rows}</div>'

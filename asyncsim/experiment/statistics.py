@@ -228,13 +228,10 @@ class QuantileInterval:
     low: float
     high: float
     q: float
-    coverage: float
-    """Least probability of covering the true quantile; exact for a distribution without ties."""
-    n: int
-    """Number of values, or replications, it rests on."""
+    coverage: float  # least probability of covering the true quantile; exact without ties
+    n: int  # values, or replications, it rests on
     method: str = "order statistics"
-    note: str = ""
-    """What is missing, in words; otherwise empty."""
+    note: str = ""  # what is missing, in words; otherwise empty
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high

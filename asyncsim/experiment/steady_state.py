@@ -83,32 +83,23 @@ class SteadyState:
     """
 
     scenario: Scenario
-    strategy: str
-    """Its label."""
+    strategy: str  # its label
     replications: int
     seed: int
     figure: str
     unit: str
     meaning: str
-    cycle: float
-    """Length of a cycle in seconds."""
+    cycle: float  # its length in seconds
     series: pd.DataFrame
-    observed: str
-    """What weights count: waits, instances or seconds."""
-    averaged: Floats
-    """The series averaged over replications, shape ``(cycles,)``."""
-    warm_up: int
-    """Number of cycles cut off at the beginning."""
+    observed: str  # what weights count: waits, instances or seconds
+    averaged: Floats  # the series averaged over replications, shape ``(cycles,)``
+    warm_up: int  # number of cycles cut off at the beginning
     mser: WarmUp
-    estimate: Interval
-    """Mean and interval of the rest."""
-    method: str
-    """``"replication/deletion"`` or ``"batch means"``."""
+    estimate: Interval  # mean and interval of the rest
+    method: str  # "replication/deletion" or "batch means"
     batches: BatchMeans | None
-    doubts: tuple[str, ...]
-    """Reasons not to trust the estimate, in words."""
-    left_out: dict[str, int]
-    """Cycles of each replication, and observations over all, that are not in the estimate."""
+    doubts: tuple[str, ...]  # reasons not to trust the estimate, in words
+    left_out: dict[str, int]  # not in the estimate: cycles per replication, observations in all
     confidence: float
 
     @property
