@@ -129,9 +129,8 @@ def in_words(scenario: Scenario) -> dict[str, str]:
     if scenario.costs:
         words["Prices"] = scenario.costs.in_words
     for part, text in words.items():
-        words[part] = (
-            f"{text[: MOST_LETTERS - 1]}…" if len(text) >= MOST_LETTERS else text or "none"
-        )
+        short = text if len(text) < MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+        words[part] = short or "none"
     return words
 
 

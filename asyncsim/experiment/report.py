@@ -344,8 +344,9 @@ def _meanings(tables: Sequence[pd.DataFrame]) -> str:
     known = [table for table in tables if len(table) and {"figure", "meaning"} <= set(table)]
     if not known:
         return ""
-    meanings = pd.concat(known).drop_duplicates("figure").set_index("figure")["meaning"]
-    title, rows = "What the metrics mean", _rows(meanings.rename(metric_in_words).to_dict())
+    of = pd.concat(known).drop_duplicates("figure")
+    words = dict(zip(map(metric_in_words, of["figure"]), of["meaning"], strict=True))
+    title, rows = "What the metrics mean", _rows(words)
     return (
         f'<details class="all"><summary>{title}</summary>{rows}</details>'
         f'<div class="paper small"><p><b>{title}</b></p>{rows}</div>'
