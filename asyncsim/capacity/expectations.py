@@ -176,12 +176,6 @@ class Expectations:
                 found.append((number, Fixed(self.noticing.each)))
         return [(number, time) for number, time in found if number and time.mean]
 
-    def _jobs_after(self, call: AsyncStep) -> list[tuple[float, Duration]]:
-        """Return the jobs of an instance after a wait that all instances come to."""
-        steps = self.scenario.process.steps
-        later = steps[steps.index(call) + 1 :] if call in steps else steps
-        return self._jobs_in(part for element in later for part in element.parts())
-
     def _waiting(self) -> Found:
         """Return the mean time that a job waits for a worker, where one formula has it."""
         own, rate = self._first_job(), rate_day_and_night(self.scenario)
@@ -236,7 +230,10 @@ class Expectations:
             assert isinstance(self.scenario.arrivals, Poisson), "or completions are not known"
             often = rate * self.scenario.arrivals.window_seconds / notice.interval
             jobs.append((often * armed, Fixed(self.server.poll_work)))
-            jobs += [(often * number, time) for number, time in self._jobs_after(call)]
+            steps = self.scenario.process.steps  # those after the wait, if all instances come to it
+            later = steps[steps.index(call) + 1 :] if call in steps else steps
+            after = self._jobs_in(part for element in later for part in element.parts())
+            jobs += [(often * number, time) for number, time in after]
         first = sum(n * time.mean for n, time in jobs)
         second = sum(n * (time.mean**2 + time.sd**2) for n, time in jobs)
         if first >= workers:

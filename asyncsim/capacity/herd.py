@@ -237,11 +237,10 @@ def _others(run: Run, at: float) -> int:
 
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
+    network, polls = 0.0, True
     match specification_of(run.strategy):
         case StrategySpecification(None, Deliveries(delay)):
             network, polls = delay.value if isinstance(delay, Fixed) else 0.0, False
-        case _:
-            network, polls = 0.0, True
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
     ordered = waits.sort_values("completed")
     number = (ordered["completed"].diff() > apart).cumsum()

@@ -437,11 +437,7 @@ def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacit
 
 @frozen
 class _TargetSearch:
-    """The search for the last value, from the good end of a space, that meets a target.
-
-    Overload aside, a value is *met* if its whole interval keeps the bound, *not met* if none of it
-    does, and *undecided* otherwise.
-    """
+    """The search for the last value, from the good end of a space, that meets a target."""
 
     tried: Evaluations
     good: str
@@ -453,6 +449,7 @@ class _TargetSearch:
         return (low, high) if self.good == "low" else (high, low)
 
     def verdict(self, x: float) -> str:
+        """Return *met* if all of an interval keeps the bound, *not met* if none of it does."""
         interval, overload = self.tried.interval(x), self.tried.overload(x)
         bound = self.tried.target.bound
         if overload.certain:

@@ -199,11 +199,9 @@ def break_even(tried: Evaluations, found: Found, labels: tuple[str, str], one_wa
     assert value is not None
     text = named(space, value) if space.field == INTERVAL else begin(space, value, False)
     text += f" is the break-even ({certainty(tried, found, one_way)}): "
-    sides = []
-    if low is not None and one_way:
-        sides.append(f"below {space.text(low, like=value)} '{labels[0]}'")
-    if high is not None and one_way:
-        sides.append(f"above {space.text(high, like=value)} '{labels[1]}'")
+    ends = [("below", low, labels[0]), ("above", high, labels[1])] if one_way else []
+    known = [(where, x, label) for where, x, label in ends if x is not None]
+    sides = [f"{where} {space.text(x, like=value)} '{label}'" for where, x, label in known]
     if sides:
         text += f"{', '.join(sides)} has {_less(tried)}; "
     text += f"there {measured_at(tried, value)} under '{tried.labels[0]}'"

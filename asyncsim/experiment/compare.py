@@ -27,7 +27,6 @@ from asyncsim.experiment.replications import (
     RunSummary,
     WaitCounts,
     censored,
-    jobs,
     labelled,
     runner,
     warn_censored,
@@ -537,7 +536,6 @@ def compare(
         wanted = min(max(rule.still for rule in rules), most)
     elif figure != FIGURE:
         raise scenario_error("figure", "goes with precision or within, which it is for", figure)
-    n_jobs = jobs(n_jobs)
     begin = 0.0
     if warm_up is not None:
         begin = warm_up_of("warm_up", warm_up, scenario, RESOLUTION)

@@ -137,9 +137,7 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
     >>> swept_labels(pair, ["strategy.interval"])
     ('polling', 'callback')
     """
-    inner = {
-        _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
-    }
+    inner = {_first(x.removeprefix(OF_STRATEGY)) for x in names if x.startswith(OF_STRATEGY)}
     labels = []
     for label, strategy in strategies.items():
         if inner & fields_of(strategy):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +17,6 @@ from attrs import define, field, frozen
 from asyncsim import plots
 from asyncsim.engine.metrics import (
     check_metric,
-    measured,
     metric_in_words,
     metric_scale,
     metric_text,
@@ -285,12 +283,10 @@ class NeededReplications:
     def findings(self) -> list[str]:
         """Return how many replications each strategy needs, and the metric after them."""
         found = []
-        text = partial(metric_text, self.figure, unit=self.unit)
         for label, rule in self._rules.items():
             n = self.numbers[label]
             at = rule.steps[(n or len(rule.steps)) - 1]
-            shown = Interval(at.mean, at.half_width, at.n).in_words(text)
-            clause = measured(self.figure, shown)
+            clause = Interval(at.mean, at.half_width, at.n).measured(self.figure, self.unit)
             never = self._shares[label]
             lost = f"; {units.percent(never)} of its waits never resume" if never > 0 else ""
             needs = f"needs {n} replications for a {self._target}"

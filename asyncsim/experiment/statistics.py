@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
 
-from asyncsim.engine.metrics import SECONDS, is_share
+from asyncsim.engine.metrics import SECONDS, is_share, measured, metric_text
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import count, inner_share, number_text, scale_of
@@ -77,6 +78,10 @@ class Interval:
         if is_share(name) and not math.isnan(self.mean):
             return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
         return str(self)
+
+    def measured(self, name: str, unit: str) -> str:
+        """Return a clause with a metric: ``"the mean latency is 60 s (58 to 62 s)"``."""
+        return measured(name, self.in_words(partial(metric_text, name, unit=unit)))
 
     def in_words(self, text: Callable[[float], str]) -> str:
         """Return the mean with its ends, each as `text` shows a number.

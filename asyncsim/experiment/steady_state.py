@@ -25,15 +25,7 @@ from numpy.typing import ArrayLike
 
 from asyncsim import plots
 from asyncsim.engine.loads import Asked
-from asyncsim.engine.metrics import (
-    MetricInfo,
-    averaged,
-    is_number,
-    measured,
-    metric_in_words,
-    metric_scale,
-    metric_text,
-)
+from asyncsim.engine.metrics import MetricInfo, averaged, is_number, metric_in_words, metric_scale
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
@@ -139,9 +131,8 @@ class SteadyState:
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
         never = f"; {self._unresumed}" if self._unresumed else ""
         unit = "1" if is_number(self.figure) else self.unit
-        shown = self.estimate.in_words(partial(metric_text, self.figure, unit=unit))
         of = f" of {averaged(self.figure)}" if self._unresumed and self.unit == "s" else ""
-        words = measured(self.figure, shown).replace(" is ", f"{of} is ", 1)
+        words = self.estimate.measured(self.figure, unit).replace(" is ", f"{of} is ", 1)
         found = (
             f"In the long run {words}{never}; {percent(self.confidence)} interval by {self.method} "
             f"over {runs}, after a warm-up of {self.warm_up} of {len(self.averaged)} cycles of "
@@ -475,9 +466,8 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
     """
     series = np.asarray(values, dtype=float)
     if argument("window", window, from_zero) > max(len(series) - 1, 0):
-        raise scenario_error(
-            "window", f"must be less than the number of values, {len(series)}", window
-        )
+        right = f"must be less than the number of values, {len(series)}"
+        raise scenario_error("window", right, window)
     reach = [min(i, window) for i in range(len(series) - window)]
     around = [pd.Series(series[i - k : i + k + 1]) for i, k in enumerate(reach)]
     return np.array([float(values.mean()) for values in around])

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
+AN_EXECUTOR = "must be a concurrent.futures.Executor, such as Client().get_executor() of Dask"
 
 
 @define(slots=False, eq=False)
@@ -283,12 +284,8 @@ class Sweep:
 
     def _named(self, point: Point) -> str:
         """Return the fields and values of a point in words."""
-        pairs = zip(self._fields, self._values(point), strict=True)
+        pairs = zip(map(field_in_words, self.names), self._values(point), strict=True)
         return ", ".join(map(" = ".join, pairs))
-
-    @property
-    def _fields(self) -> list[str]:
-        return [field_in_words(name) for name in self.names]
 
     def _values(self, point: Point) -> list[str]:
         """Return the values of the fields at a point in human units."""
@@ -321,7 +318,8 @@ class Sweep:
             name, load = self._overloads.get(point.number, ("", 0.0))
             marks = [f"{name} {percent(load)}" if name else ""] * bool(self._overloads)
             rows.append([*self._values(point), *texts, *marks])
-        columns = [*self._fields, *self.strategies, *["overload"] * bool(self._overloads)]
+        columns = [*map(field_in_words, self.names), *self.strategies]
+        columns += ["overload"] * bool(self._overloads)
         words = f"{metric_in_words(metric, lossy)} ± half-width of the {percent(self.confidence)}"
         return pd.DataFrame(rows, columns=columns), f"{self._note}; {words} interval"
 
@@ -462,11 +460,7 @@ def sweep(
     seed = key_part("seed", seed)
     n_jobs = jobs(n_jobs)
     if executor is not None and not isinstance(executor, Executor):
-        raise scenario_error(
-            "executor",
-            "must be a concurrent.futures.Executor, such as Client().get_executor() of Dask",
-            executor,
-        )
+        raise scenario_error("executor", AN_EXECUTOR, executor)
     points = points_of(scenario, tuple(by_label.values()), grid, sample, seed)
     labels = swept_labels(by_label, grid)
     checkpoint = None
