@@ -221,10 +221,8 @@ class Expectations:
             if isinstance(self.noticing.links[call.system], Service) or not armed:
                 continue
             if not self.noticing.external[call.name].even or not notice.checks > 0:
-                return (
-                    math.nan,
-                    f"completions of {call.system!r} may come together and queue for workers",
-                )
+                why = f"completions of {call.system!r} may come together and queue for workers"
+                return math.nan, why
             # All waits of a day may be open, each with a check in every interval, and resume within
             # one interval
             assert isinstance(self.scenario.arrivals, Poisson), "or completions are not known"

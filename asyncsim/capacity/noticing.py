@@ -111,9 +111,8 @@ class Noticing:
             elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
             elif call.timeout is not None and notice.formula:
-                notice = evolve(
-                    notice, why=f"{notice.why}; no wait reaches its time-out of {after}"
-                )
+                why = f"{notice.why}; no wait reaches its time-out of {after}"
+                notice = evolve(notice, why=why)
             self.of[call.name] = notice
 
     def _resumed_share(self) -> tuple[float, str]:
@@ -374,9 +373,8 @@ class Noticing:
             )
         wasted, arrived = external.mean / grid.interval, 1.0 - sent.loss
         checks, latency = wasted + self._beside.checks, self._beside.latency + poll
-        return Notice(
-            ANY, "callback beside checks", latency, checks, wasted, arrived, grid.interval
-        )
+        formula = "callback beside checks"
+        return Notice(ANY, formula, latency, checks, wasted, arrived, grid.interval)
 
     # --- time-outs --------------------------------------------------------------------------------
 

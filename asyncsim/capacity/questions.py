@@ -138,15 +138,13 @@ class Capacity(PlannerAnswer):
         self.question, self.text = question, text
         self.one_way, self.notes, self._least = one_way, list(notes), least
         self.scenario, self.strategies = tried.scenario, list(tried.labels)
-        self.strategies_in_words = {
-            one.label: one.in_words for one in tried.strategies if one.label in tried.labels
-        }
+        known = [one for one in tried.strategies if one.label in tried.labels]
+        self.strategies_in_words = {one.label: one.in_words for one in known}
         self.replications, self.seed = tried.effort.replications, tried.effort.seed
         self.confidence, self.field = tried.effort.confidence, tried.space.field
         self._space, self._found, self._bound = tried.space, found, tried.target.bound
-        self.value, self.low, self.high = (
-            None if x is None else tried.space.written(x) for x in found
-        )
+        values = (None if x is None else tried.space.written(x) for x in found)
+        self.value, self.low, self.high = values
         self._metric, self._unit = tried.measure.metric, tried.measure.unit(tried.scenario)
         self._tried = tried.table().assign(figure=self._metric, unit=self._unit)
         if verdicts is not None:
@@ -174,10 +172,8 @@ class Capacity(PlannerAnswer):
         shown = pd.DataFrame({field_in_words(self.field): tried["x"].map(self._space.text)})
         if "verdict" in tried:
             shown["verdict"] = tried["verdict"]
-        shown[metric_in_words(self._metric)] = [
-            Uneven.between(*row).in_words(text)
-            for row in tried[["mean", "low", "high", "n"]].itertuples(index=False)
-        ]
+        rows = tried[["mean", "low", "high", "n"]].itertuples(index=False)
+        shown[metric_in_words(self._metric)] = [Uneven.between(*x).in_words(text) for x in rows]
         if (tried["unresumed_share"] > 0).any():
             shown["never resumed"] = tried["unresumed_share"].map(percent)
         return shown.assign(strategy=tried["strategy"]) if len(self.strategies) > 1 else shown

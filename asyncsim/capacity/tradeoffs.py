@@ -182,10 +182,8 @@ def _break_even_of_loss(tried: Evaluations, losers: list[int]) -> tuple[Found, s
         return NOT_FOUND, f"Neither is better: {why}{lost}."
     k = 1 - losers[0]
     level = sentences.measured_at(tried, space.low, strategy=k)
-    return NOT_FOUND, (
-        f"'{labels[k]}' is ahead wherever callbacks are lost: {sentences.at(space, space.low)} "
-        f"{level}; {why}{lost}."
-    )
+    text = f"'{labels[k]}' is ahead wherever callbacks are lost: {sentences.at(space, space.low)} "
+    return NOT_FOUND, f"{text}{level}; {why}{lost}."
 
 
 def _break_even_text(
@@ -280,10 +278,8 @@ class Frontier(PlannerAnswer):
 
     def _in_words(self, row: Mapping[Any, Any]) -> str:
         """Return both metrics of a strategy, and the share of its waits that never resumed."""
-        parts = [
-            f"{metric_in_words(name)} {self._interval(row, name, unit)}"
-            for name, unit in zip(self.figures, self.units, strict=True)
-        ]
+        pairs = zip(self.figures, self.units, strict=True)
+        parts = [f"{metric_in_words(one)} {self._interval(row, one, unit)}" for one, unit in pairs]
         never = row["unresumed_share"]
         return ", ".join([*parts, *[f"{percent(never)} never resumed"] * (never > 0)])
 
