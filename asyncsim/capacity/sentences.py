@@ -152,8 +152,7 @@ def _further(tried: Evaluations, x: float) -> str:
 def none_met(tried: Evaluations, best: float, why: str) -> str:
     """Return that no value meets a target, and what was measured at the best end of the range."""
     text = f"No {subject(tried.space)} from {_range(tried.space)} is found {which(tried)}: "
-    text += why or _further(tried, best)
-    return f"{text}{losses(tried, tried.values)}."
+    return f"{text}{why or _further(tried, best)}{losses(tried, tried.values)}."
 
 
 def least(tried: Evaluations, found: Found, one_way: bool) -> str:

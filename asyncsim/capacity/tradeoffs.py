@@ -117,8 +117,12 @@ def break_even(
         losers = [k for k in range(2) if tried.loses_callbacks(k)]
         if losers:
             found, text = _break_even_of_loss(tried, losers)
+        elif found[0] is not None:
+            labels = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
+            text = sentences.break_even(tried, found, (labels[0], labels[1]), turns <= 1)
         else:
-            text = _break_even_text(tried, grid, leads, found, turns <= 1)
+            better = tried.labels[leads[0].seems > 0] if decided else None
+            text = sentences.no_break_even(tried, better, decided.count(leads[0].seems), grid)
     load_notes = [] if found[0] is None else tried.load_notes(found[0])
     name = field_in_words(field)
     return Capacity(
@@ -184,19 +188,6 @@ def _break_even_of_loss(tried: Evaluations, losers: list[int]) -> tuple[Found, s
     level = sentences.measured_at(tried, space.low, strategy=k)
     text = f"'{labels[k]}' is ahead wherever callbacks are lost: {sentences.at(space, space.low)} "
     return NOT_FOUND, f"{text}{level}; {why}{lost}."
-
-
-def _break_even_text(
-    tried: Evaluations, grid: list[float], leads: list[_Lead], found: Found, one_way: bool
-) -> str:
-    """Return which strategy is better where, as far as the differences are significant."""
-    if found[0] is not None:
-        labels = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
-        return sentences.break_even(tried, found, (labels[0], labels[1]), one_way)
-    sides = [lead.certain for lead in leads]
-    better = tried.labels[leads[0].seems > 0] if any(sides) else None
-    sure = sum(side == leads[0].seems for side in sides)
-    return sentences.no_break_even(tried, better, sure, grid)
 
 
 def _infinite_notes(tried: Evaluations, value: float | None) -> list[str]:
