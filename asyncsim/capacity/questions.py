@@ -37,6 +37,7 @@ from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, scaled_value
+from asyncsim.experiment.stability import outside_overloads
 from asyncsim.experiment.statistics import Uneven, paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
 from asyncsim.model.html import findings_html, note_html
@@ -147,6 +148,9 @@ class Capacity(PlannerAnswer):
         self.value, self.low, self.high = values
         self._metric, self._unit = tried.measure.metric, tried.measure.unit(tried.scenario)
         self._tried = tried.table().assign(figure=self._metric, unit=self._unit)
+        at = tried.values[0] if found[0] is None else found[0]
+        scenario, (strategy, *_) = tried.setup(at)
+        self._overloads = sentences.overloads(scenario, strategy, self.field)
         if verdicts is not None:
             self._tried["verdict"] = list(verdicts)
         if not one_way:
@@ -164,8 +168,8 @@ class Capacity(PlannerAnswer):
         return self._tried[["value", *verdict, "mean", "low", "high", *rest]]
 
     def findings(self) -> list[str]:
-        """Return the answer in one sentence, in a list."""
-        return [self.text]
+        """Return the external systems that are overloaded, and the answer in one sentence."""
+        return [*self._overloads, self.text]
 
     def _shown_table(self) -> pd.DataFrame:
         tried, text = self._tried, partial(metric_text, self._metric, unit=self._unit)
@@ -393,12 +397,21 @@ def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacit
     space = tried.space
     with tried.playing(what):
         search = _TargetSearch(tried, good)
-        value, beyond = search.by_mean(start)
-        low, high = search.ends(value)
-        verdicts = [search.verdict(x) for x in tried.values]
-        why_none = open_end = ""
         best, worst = search.range
-        if tried.loses_callbacks():
+        why_none = open_end = ""
+        if space.field.startswith(OF_STRATEGY) and outside_overloads(
+            tried.scenario, tried.strategies[0]
+        ):
+            tried.at(worst)  # one value is enough: none can help
+            value = beyond = low = high = None
+            why_none = f"{sentences.at(space, worst)} {sentences.OVERLOADED}"
+        else:
+            value, beyond = search.by_mean(start)
+            low, high = search.ends(value)
+        verdicts = [search.verdict(x) for x in tried.values]
+        if why_none:
+            notes = [f"none is offered: {'; '.join(tried.load_notes(worst))}"]
+        elif tried.loses_callbacks():
             why_none = tried.measure.any_loss_note
             free = (space.field, space.low, good) == (LOSS, 0, "low") and search.met(0.0)
             value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND

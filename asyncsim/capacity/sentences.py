@@ -10,8 +10,13 @@ import math
 import re
 
 from asyncsim.capacity.search import WORKERS_FIELD, Evaluations, Found, SearchSpace
+from asyncsim.engine.loads import overload_in_words
 from asyncsim.engine.metrics import TOTALS, is_number, metric_in_words
+from asyncsim.experiment.parameters import OF_STRATEGY
+from asyncsim.experiment.stability import outside_overloads
 from asyncsim.experiment.statistics import paired_interval, share_interval, span_text
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import SECONDS_PER_UNIT, number_text, percent, text_of
 from asyncsim.model.words import counted, field_in_words
 
@@ -120,6 +125,17 @@ def losses(tried: Evaluations, values: list[float]) -> str:
         under = f" under '{label}'" if len(tried.labels) > 1 else ""
         found.append(f"{'up to ' * (len(values) > 1)}{share} of the waits{under} never resume")
     return f"; {', '.join(found)}" if found else ""
+
+
+def overloads(scenario: Scenario, strategy: Strategy, field: str = "") -> list[str]:
+    """Return a sentence for each external system that is overloaded, whatever a field is."""
+    never = "; no number of workers changes this" if field == WORKERS_FIELD else ""
+    if field.startswith(OF_STRATEGY):
+        never = "; no strategy changes this"
+    return [
+        capital(f"{overload_in_words(name, f'at least {percent(load)}')}{never}.")
+        for name, load in outside_overloads(scenario, strategy).items()
+    ]
 
 
 # --- answers --------------------------------------------------------------------------------------

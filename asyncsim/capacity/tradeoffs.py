@@ -264,8 +264,9 @@ class Frontier(PlannerAnswer):
                 found.append(f"{name} is beaten in both by {better}.")
             else:
                 found.append(f"{name} is beaten by the means of {better}, not beyond chance.")
-        head = f"No other strategy beats {' or '.join(best)} in both."
-        return [head, *found] if best else found
+        head = [f"No other strategy beats {' or '.join(best)} in both."] * bool(best)
+        over = sentences.overloads(self.scenario, Callback())
+        return [*over, *head, *found]
 
     def _in_words(self, row: Mapping[Any, Any]) -> str:
         """Return both metrics of a strategy, and the share of its waits that never resumed."""

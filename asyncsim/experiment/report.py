@@ -329,9 +329,10 @@ def _without_findings(study: Study) -> str:
 
 def _csv(name: str, table: pd.DataFrame) -> str:
     """Return a link that downloads a table."""
+    words = f"{name.replace('_', ' ')}, as a CSV file".capitalize()
     text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     data = base64.b64encode(text).decode()
-    return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{name}.csv</a></p>'
+    return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{words}</a></p>'
 
 
 def _wide(html: str) -> str:

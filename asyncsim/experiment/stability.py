@@ -198,6 +198,12 @@ def least_loads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
     return found
 
 
+def outside_overloads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
+    """Return the external systems that are overloaded without a doubt, with their least loads."""
+    found = least_loads(scenario, strategy)
+    return {name: load for name, load in found.items() if name != loads.WORKERS and load > 1 + 1e-9}
+
+
 def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
     """Return a lower bound of the workers' load, see `least_work`; 0 if arrivals have no rate."""
     if not loads.goes_on(scenario):
