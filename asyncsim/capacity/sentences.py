@@ -133,7 +133,7 @@ def overloads(scenario: Scenario, strategy: Strategy, field: str = "") -> list[s
     if field.startswith(OF_STRATEGY):
         never = "; no strategy changes this"
     return [
-        capital(f"{overload_in_words(name, f'at least {percent(load)}')}{never}.")
+        f"{overload_in_words(name, f'at least {percent(load)}')}{never}."
         for name, load in outside_overloads(scenario, strategy).items()
     ]
 
