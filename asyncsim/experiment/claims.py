@@ -276,8 +276,13 @@ def _extremes(
     gap = paired_interval(values[low], values[high], 1 - (1 - level) / pairs)
     text = partial(metric_text, metric, unit=unit)
     words = f"under '{label}' the {metric_in_words(metric)}"
+    least = mean_interval(values[low], level)
+    if 0 < gap.high < SAME * least.mean:
+        words += f" is nearly the same at all {len(values)} points, {least.in_words(text)}: they "
+        words += f"differ by less than {percent(SAME)} of it"
+        return Claim("less", metric, label, f"{low}; {high}", gap, words)
     if gap.low > ROUNDING * abs(gap.mean) > 0:
-        words += f" is least with {low}: {mean_interval(values[low], level).in_words(text)}; "
+        words += f" is least with {low}: {least.in_words(text)}; "
         words += f"with {high} it is largest, {gap.in_words(text)} more"
         return Claim("less", metric, label, f"{low}; {high}", gap, words)
     words += f" does not differ beyond chance between {len(values)} points: "
