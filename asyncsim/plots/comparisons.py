@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from asyncsim.model.units import number_text, percent, text_of
+from asyncsim.model.units import DAY, number_text, percent, text_of
 from asyncsim.model.words import with_unresumed
 from asyncsim.plots.labels import label_all
 from asyncsim.plots.scales import Scale, font_size, stretch
@@ -141,8 +141,9 @@ def load_around_batch(ax: Axes, found: Compared) -> str:
         texts.append(f"{text}: {count.max():,} at most, at {peak:%H:%M}")
     ax.set_xlim(left=max(ax.get_xlim()[0], 0.0))
     ax.set_ylim(0, ax.get_ylim()[1] * 1.05)
-    ax.set_title("Open waits over time")
-    words = f"clock time ({text_of(last - first, 2)} shown)"
+    ax.set_title("Open waits when there are most")
+    whole = max(table["time"].iloc[-1] for table in found.open_waits.values())
+    words = f"clock time ({text_of(last - first, 2)} of {text_of(whole, 2)}: around the most)"
     upwards = Scale("open waits", "whole number")
     label_all(ax, clock_scale(ax, midnight or pd.Timestamp(0), words), upwards)
     return f"Open waits by the clock. {'; '.join(texts)}."
@@ -167,8 +168,11 @@ PARTS = {
 
 
 def drain_span(open_waits: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
-    """Return the span in which the waits of the first busy night drain, with a margin."""
-    first, last = np.inf, -np.inf
+    """Return the span in which the waits of the busiest night drain, with a margin.
+
+    Where some waits stay open for days, it is a day before the largest number and a day after it.
+    """
+    first, last, fullest = np.inf, -np.inf, np.inf
     for table in open_waits.values():
         count, time = table["open"].to_numpy(), table["time"].to_numpy()
         if not count.any():
@@ -176,10 +180,13 @@ def drain_span(open_waits: Mapping[str, pd.DataFrame]) -> tuple[float, float]:
         peak = int(count.argmax())
         fallen = np.flatnonzero(count[peak:] < 0.99 * count[peak])  # where draining begins
         below = np.flatnonzero(count[peak:] <= 0.02 * count[peak])
+        fullest = min(fullest, float(time[peak]))
         first = min(first, float(time[peak + fallen[0] if len(fallen) else peak]))
         last = max(last, float(time[peak + below[0] if len(below) else -1]))
     if not np.isfinite(first):
         return 0.0, 1.0
+    if last - first > 2 * DAY:
+        return max(fullest - DAY, 0.0), fullest + DAY
     room = max(last - first, 60.0)
     return max(first - room / 3, 0.0), last + room / 5
 

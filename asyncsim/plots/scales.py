@@ -109,7 +109,7 @@ def _even_ticks(low: float, high: float, kind: str, most: int) -> list[float]:
         weeks = TIME_STEPS[-1] * math.ceil((high - low) / (most * TIME_STEPS[-1]))
         step = next((s for s in TIME_STEPS if (high - low) / s <= most), weeks)
         ticks = [step * k for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
-        if len(ticks) > 2:
+        if len(ticks) > (1 if kind == "clock" else 2):
             return ticks
     locator = MaxNLocator(most, integer=kind == "whole number", steps=[1, 2, 2.5, 5, 10])
     return _within(
