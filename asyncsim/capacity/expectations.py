@@ -26,13 +26,7 @@ from asyncsim.capacity.noticing import (
 from asyncsim.engine.loads import WORKERS, capacity_of, goes_on, instances_of_a_week, load_of
 from asyncsim.experiment import theory
 from asyncsim.experiment.stability import least_work
-from asyncsim.model.arrivals import (
-    ARRIVALS,
-    ArrivalTimes,
-    Poisson,
-    Regular,
-    UniformArrivals,
-)
+from asyncsim.model.arrivals import ARRIVALS, ArrivalTimes, Poisson, Regular, UniformArrivals
 from asyncsim.model.calendar import starting_pattern
 from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.process import AsyncStep, Element, Parallel, Step
@@ -45,8 +39,7 @@ from asyncsim.model.units import WEEK
 LOAD = "load"
 MOST_NUMBERS = 10_000  # of items of a run, in a sum over them
 
-Found = tuple[float, str, str] | str
-"""A value with the name of its formula and its condition; or why there is none."""
+Found = tuple[float, str, str] | str  # a value, its formula and condition; or why there is none
 
 
 @frozen
@@ -183,12 +176,6 @@ class Expectations:
                 found.append((number, Fixed(self.noticing.each)))
         return [(number, time) for number, time in found if number and time.mean]
 
-    def _jobs_after(self, call: AsyncStep) -> list[tuple[float, Duration]]:
-        """Return the jobs of an instance after a wait that all instances come to."""
-        steps = self.scenario.process.steps
-        later = steps[steps.index(call) + 1 :] if call in steps else steps
-        return self._jobs_in(part for element in later for part in element.parts())
-
     def _waiting(self) -> Found:
         """Return the mean time that a job waits for a worker, where one formula has it."""
         own, rate = self._first_job(), rate_day_and_night(self.scenario)
@@ -234,16 +221,17 @@ class Expectations:
             if isinstance(self.noticing.links[call.system], Service) or not armed:
                 continue
             if not self.noticing.external[call.name].even or not notice.checks > 0:
-                return (
-                    math.nan,
-                    f"completions of {call.system!r} may come together and queue for workers",
-                )
+                why = f"completions of {call.system!r} may come together and queue for workers"
+                return math.nan, why
             # All waits of a day may be open, each with a check in every interval, and resume within
             # one interval
             assert isinstance(self.scenario.arrivals, Poisson), "or completions are not known"
             often = rate * self.scenario.arrivals.window_seconds / notice.interval
             jobs.append((often * armed, Fixed(self.server.poll_work)))
-            jobs += [(often * number, time) for number, time in self._jobs_after(call)]
+            steps = self.scenario.process.steps  # those after the wait, if all instances come to it
+            later = steps[steps.index(call) + 1 :] if call in steps else steps
+            after = self._jobs_in(part for element in later for part in element.parts())
+            jobs += [(often * number, time) for number, time in after]
         first = sum(n * time.mean for n, time in jobs)
         second = sum(n * (time.mean**2 + time.sd**2) for n, time in jobs)
         if first >= workers:
@@ -285,11 +273,8 @@ class Expectations:
     def _drained(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of the callbacks that come at once when a batch ends."""
         batch, found = self.noticing.links[call.system], self.noticing.found
-        arrivals, work, rate = (
-            self.scenario.arrivals,
-            self.server.callback_work,
-            self.noticing.peak_rate,
-        )
+        arrivals, rate = self.scenario.arrivals, self.noticing.peak_rate
+        work = self.server.callback_work
         if not isinstance(batch, Batch) or batch.results != "at end" or batch.days != "every day":
             return None
         if found is None or not found.only_certain_callbacks or len(self.calls) > 1:

@@ -43,16 +43,11 @@ class Explanation:
     """
 
     def __init__(
-        self,
-        scenario: Scenario,
-        strategy: str,
-        estimates: Sequence[Estimate],
-        overloaded: list[str],
+        self, scenario: Scenario, strategy: str, estimates: Sequence[Estimate], full: list[str]
     ) -> None:
         self.scenario, self.strategy = scenario, strategy
         self.strategies, self.replications, self.seed, self.confidence = [strategy], 0, 0, 1.0
-        self._estimates = estimates
-        self._overloaded = overloaded
+        self._estimates, self._overloaded = estimates, full
 
     @property
     def table(self) -> pd.DataFrame:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
 
 COLUMNS = ("replication", "system", "ended", "herd", "drained", "theory", "never", "others")
+_time = partial(metric_text, "drained", unit="s")  # seconds as a text
 
 
 @with_own_tables
@@ -135,10 +136,6 @@ class HerdDrain(PlannerAnswer):
         return shown
 
 
-def _time(seconds: float) -> str:
-    return metric_text("drained", seconds, "s")
-
-
 def herd_drain(
     scenario: Scenario,
     strategy: Strategy | None = None,
@@ -240,11 +237,10 @@ def _others(run: Run, at: float) -> int:
 
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
+    network, polls = 0.0, True
     match specification_of(run.strategy):
         case StrategySpecification(None, Deliveries(delay)):
             network, polls = delay.value if isinstance(delay, Fixed) else 0.0, False
-        case _:
-            network, polls = 0.0, True
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
     ordered = waits.sort_values("completed")
     number = (ordered["completed"].diff() > apart).cumsum()

@@ -112,9 +112,8 @@ class Noticing:
             elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
             elif call.timeout is not None and notice.formula:
-                notice = evolve(
-                    notice, why=f"{notice.why}; no wait reaches its time-out of {after}"
-                )
+                why = f"{notice.why}; no wait reaches its time-out of {after}"
+                notice = evolve(notice, why=why)
             self.of[call.name] = notice
 
     def _resumed_share(self) -> tuple[float, str]:
@@ -379,9 +378,8 @@ class Noticing:
             )
         wasted, arrived = external.mean / grid.interval, 1.0 - sent.loss
         checks, latency = wasted + self._beside.checks, self._beside.latency + poll
-        return Notice(
-            ANY, "callback beside checks", latency, checks, wasted, arrived, grid.interval
-        )
+        formula = "callback beside checks"
+        return Notice(ANY, formula, latency, checks, wasted, arrived, grid.interval)
 
     # --- time-outs --------------------------------------------------------------------------------
 
@@ -475,14 +473,11 @@ class Noticing:
         return rate if size == 1 and rate < math.inf else None
 
     def _worked_off(self, seconds: float) -> bool:
-        """Return whether no job certainly waits longer for a worker.
-
-        It waits for the others in the queue: at most each step once, and one check or callback of
-        each wait, of all instances that have not ended.
-        """
+        """Return whether no job certainly waits longer for a worker."""
         key = "", 2.0 ** math.floor(math.log2(seconds)) if seconds > 0 else 0.0
         if key not in self._certain:
             self._certain[key] = False  # where the answer depends on itself
+            # Before it: at most each step and notice of each instance that has not ended
             jobs = [(1.0, work_of(part)) for part in self.parts]
             jobs.append((2.0 * len(self.calls), Fixed(self.each)))  # some callbacks come twice
             jobs = [(number, time) for number, time in jobs if number * time.mean]

@@ -37,6 +37,7 @@ from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.output import table_html
 from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, scaled_value
+from asyncsim.experiment.stability import outside_overloads
 from asyncsim.experiment.statistics import Uneven, paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
 from asyncsim.model.html import findings_html, note_html
@@ -133,26 +134,27 @@ class Capacity(PlannerAnswer):
         verdicts: Sequence[str] | None = None,
         one_way: bool = True,
         least: bool = False,
-        shape: str = "does not go one way along",
         notes: Sequence[str] = (),
     ) -> None:
         self.question, self.text = question, text
         self.one_way, self.notes, self._least = one_way, list(notes), least
         self.scenario, self.strategies = tried.scenario, list(tried.labels)
-        self.strategies_in_words = {
-            one.label: one.in_words for one in tried.strategies if one.label in tried.labels
-        }
+        known = [one for one in tried.strategies if one.label in tried.labels]
+        self.strategies_in_words = {one.label: one.in_words for one in known}
         self.replications, self.seed = tried.effort.replications, tried.effort.seed
         self.confidence, self.field = tried.effort.confidence, tried.space.field
         self._space, self._found, self._bound = tried.space, found, tried.target.bound
-        self.value, self.low, self.high = (
-            None if x is None else tried.space.written(x) for x in found
-        )
+        values = (None if x is None else tried.space.written(x) for x in found)
+        self.value, self.low, self.high = values
         self._metric, self._unit = tried.measure.metric, tried.measure.unit(tried.scenario)
         self._tried = tried.table().assign(figure=self._metric, unit=self._unit)
+        at = tried.values[0] if found[0] is None else found[0]
+        scenario, (strategy, *_) = tried.setup(at)
+        self._overloads = sentences.overloads(scenario, strategy, self.field)
         if verdicts is not None:
             self._tried["verdict"] = list(verdicts)
         if not one_way:
+            shape = "has more than one valley along" if least else "does not go one way along"
             self.notes.append(
                 f"the {metric_in_words(self._metric)} {shape} the {field_in_words(self.field)}: a "
                 "search may have missed a better value; look at the picture"
@@ -166,18 +168,16 @@ class Capacity(PlannerAnswer):
         return self._tried[["value", *verdict, "mean", "low", "high", *rest]]
 
     def findings(self) -> list[str]:
-        """Return the answer in one sentence, in a list."""
-        return [self.text]
+        """Return the external systems that are overloaded, and the answer in one sentence."""
+        return [*self._overloads, self.text]
 
     def _shown_table(self) -> pd.DataFrame:
         tried, text = self._tried, partial(metric_text, self._metric, unit=self._unit)
         shown = pd.DataFrame({field_in_words(self.field): tried["x"].map(self._space.text)})
         if "verdict" in tried:
             shown["verdict"] = tried["verdict"]
-        shown[metric_in_words(self._metric)] = [
-            Uneven.between(*row).in_words(text)
-            for row in tried[["mean", "low", "high", "n"]].itertuples(index=False)
-        ]
+        rows = tried[["mean", "low", "high", "n"]].itertuples(index=False)
+        shown[metric_in_words(self._metric)] = [Uneven.between(*x).in_words(text) for x in rows]
         if (tried["unresumed_share"] > 0).any():
             shown["never resumed"] = tried["unresumed_share"].map(percent)
         return shown.assign(strategy=tried["strategy"]) if len(self.strategies) > 1 else shown
@@ -198,9 +198,9 @@ class Capacity(PlannerAnswer):
             for label, share in most.items()
         }
         space, value = self._space, self._found[0]
-        across = plots.Scale(field_in_words(self.field), space.scale, space.text)
-        if is_probability(self.field):
-            across = across._replace(kind="share", written=None)
+        kind = "share" if is_probability(self.field) else space.scale
+        written = None if kind in ("share", "duration") else space.text
+        across = plots.Scale(field_in_words(self.field), kind, written)
         scales = across, metric_scale(self._metric, self._unit)
         off, endless = len(finite) - len(shown), len(self._tried) - len(finite)
         missing = [f"{off} further off"] * bool(off) + [f"{endless} infinite"] * bool(endless)
@@ -394,16 +394,25 @@ def _check_field(strategy: Strategy, field: str) -> None:
 
 def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacity:
     """Find the last value, from the good end of the space, that meets a target."""
-    space, target, one_way = tried.space, tried.target, True
+    space = tried.space
     with tried.playing(what):
         search = _TargetSearch(tried, good)
-        value, beyond = search.by_mean(start)
-        low, high = search.ends(value)
-        verdicts = [search.verdict(x) for x in tried.values]
-        why_none = open_end = ""
         best, worst = search.range
-        if tried.loses_callbacks():
-            why_none = target.measure.any_loss_note
+        why_none = open_end = ""
+        if space.field.startswith(OF_STRATEGY) and outside_overloads(
+            tried.scenario, tried.strategies[0]
+        ):
+            tried.at(worst)  # one value is enough: none can help
+            value = beyond = low = high = None
+            why_none = f"{sentences.at(space, worst)} {sentences.OVERLOADED}"
+        else:
+            value, beyond = search.by_mean(start)
+            low, high = search.ends(value)
+        verdicts = [search.verdict(x) for x in tried.values]
+        if why_none:
+            notes = [f"none is offered: {'; '.join(tried.load_notes(worst))}"]
+        elif tried.loses_callbacks():
+            why_none = tried.measure.any_loss_note
             free = (space.field, space.low, good) == (LOSS, 0, "low") and search.met(0.0)
             value, low, high = (0.0, 0.0, 0.0) if free else NOT_FOUND
             beyond = None
@@ -421,9 +430,8 @@ def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacit
         if value is None:
             text = sentences.none_met(tried, best, why_none)
         else:
-            up_to = good == "low"
             text = sentences.just_met(
-                tried, found, beyond, up_to=up_to, one_way=one_way, open_end=open_end
+                tried, found, beyond, up_to=good == "low", one_way=one_way, open_end=open_end
             )
     return Capacity(
         f"{what} {sentences.which(tried)}, under {tried.labels[0]}",
@@ -438,11 +446,7 @@ def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacit
 
 @frozen
 class _TargetSearch:
-    """The search for the last value, from the good end of a space, that meets a target.
-
-    Overload aside, a value is *met* if its whole interval keeps the bound, *not met* if none of it
-    does, and *undecided* otherwise.
-    """
+    """The search for the last value, from the good end of a space, that meets a target."""
 
     tried: Evaluations
     good: str
@@ -454,6 +458,7 @@ class _TargetSearch:
         return (low, high) if self.good == "low" else (high, low)
 
     def verdict(self, x: float) -> str:
+        """Return *met* if all of an interval keeps the bound, *not met* if none of it does."""
         interval, overload = self.tried.interval(x), self.tried.overload(x)
         bound = self.tried.target.bound
         if overload.certain:
@@ -544,11 +549,9 @@ class _TargetSearch:
             interval = tried.at_double_length(x)
             total = tried.measure.metric in TOTALS  # may be twice as much
             if interval.low > tried.target.bound * (2 if total else 1):
-                name, unit = tried.measure.metric, tried.measure.unit(tried.scenario)
-                value = interval.in_words(partial(metric_text, name, unit=unit))
                 notes.append(
                     f"over {text_of(2 * tried.scenario.length)} "
-                    f"{tried.measure.measured(value)}"
+                    f"{tried.measure.measured(interval.in_words(tried.number))}"
                     f"{', more than twice as much,' * total} at {shown}: give a longer length"
                 )
         if tried.space.field == WEEKLY_VOLUME and isinstance(scenario.arrivals, WeeklyPoisson):
@@ -626,7 +629,6 @@ def cheapest_interval(
         text,
         one_way=one_way,
         least=True,
-        shape="has more than one valley along",
         notes=[*tried.unresumed_notes(), *tried.load_notes(best)],
     )
 

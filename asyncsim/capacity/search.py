@@ -20,17 +20,11 @@ from attrs import Factory, define, evolve, fields_dict, frozen
 
 from asyncsim.capacity.target import Measure, Target
 from asyncsim.engine.loads import NEARLY_FULL, WORKERS, Asked, goes_on, shares
+from asyncsim.engine.metrics import metric_text
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment import replications, stability, statistics
-from asyncsim.experiment.parameters import (
-    ScaledValue,
-    made,
-    scaled_ends,
-    swept_labels,
-    takes_durations,
-)
+from asyncsim.experiment import parameters, replications, stability, statistics
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval
@@ -68,7 +62,7 @@ class SearchSpace:
         """Return the space between two values as users write them."""
         if not isinstance(ends, (list, tuple)) or len(ends) != 2:
             raise scenario_error("between", RANGE, ends)
-        low, high = scaled_ends(ends)
+        low, high = parameters.scaled_ends(ends)
         known = low and low.scale.startswith((*SCALES, "rate"))
         if not (known and low and high) or low.scale != high.scale or low.number >= high.number:
             raise scenario_error("between", RANGE, ends)
@@ -92,7 +86,7 @@ class SearchSpace:
 
     def written(self, x: float) -> Any:
         """Return a value as a scenario takes it."""
-        return ScaledValue(self.scale, x).back(int(x) if self.whole else x)
+        return parameters.ScaledValue(self.scale, x).back(int(x) if self.whole else x)
 
     def text(self, x: float, like: float | None = None) -> str:
         """Return a value as text, a duration in the unit that another one is shown in."""
@@ -273,7 +267,7 @@ class Evaluations:
         else:
             wanted = Target(Measure.of(figure, scenario), math.inf)
         space = SearchSpace.between(field, between)
-        if space.scale in NUMBERS and takes_durations(scenario, strategies, field):
+        if space.scale in NUMBERS and parameters.takes_durations(scenario, strategies, field):
             space = evolve(space, scale="duration")  # plain numbers are seconds there
         return cls(scenario, strategies, space, wanted, effort)
 
@@ -297,17 +291,20 @@ class Evaluations:
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the strategies, without the field that is searched."""
-        return swept_labels(replications.labelled(self.strategies), [self.space.field])
+        return parameters.swept_labels(replications.labelled(self.strategies), [self.space.field])
 
     def setup(self, x: float) -> tuple[Scenario, tuple[Strategy, ...]]:
         """Return scenario and strategies with a value of the field."""
-        return made(self.scenario, self.strategies, {self.space.field: self.space.written(x)})
+        return parameters.made(
+            self.scenario, self.strategies, {self.space.field: self.space.written(x)}
+        )
 
     def at(self, x: float) -> list[list[float]]:
         """Return the measure at a value, by strategy and replication."""
-        return [runs.measure for runs in self._runs(x)]
+        return [runs.measure for runs in self.runs(x)]
 
-    def _runs(self, x: float) -> list[Sample]:
+    def runs(self, x: float) -> list[Sample]:
+        """Return what is kept of the runs at a value, by strategy."""
         if x not in self._samples:
             effort, shown = self.effort, self.space.text(x)
             plan = replications.Replications(*self.setup(x), effort.seed, effort.engine)
@@ -324,17 +321,13 @@ class Evaluations:
                 )
         return self._samples[x]
 
-    def lost(self, x: float, strategy: int) -> list[int]:
-        """Return the waits that never resumed at a value, by replication."""
-        return self._runs(x)[strategy].unresumed
-
-    def armed(self, x: float, strategy: int) -> list[int]:
-        """Return the armed waits at a value, by replication."""
-        return self._runs(x)[strategy].armed
+    def number(self, value: float) -> str:
+        """Return a value of the measure in human units."""
+        return metric_text(self.measure.metric, value, self.measure.unit(self.scenario))
 
     def interval(self, x: float, strategy: int = 0) -> Interval:
         """Return mean and interval at a value; that of a quantile includes the chance of losses."""
-        runs, confidence = self._runs(x)[strategy], self.effort.confidence
+        runs, confidence = self.runs(x)[strategy], self.effort.confidence
         interval, spare = statistics.interval_of(runs.measure, confidence), self.measure.spare
         if not spare or not any(any(one.unresumed) for one in self._all) or not interval.n:
             return interval
@@ -358,7 +351,7 @@ class Evaluations:
         if not goes_on(scenario):
             return Overload(False, False, False)
         over = [False, False, False]
-        for strategy, runs in zip(strategies, self._runs(x), strict=True):
+        for strategy, runs in zip(strategies, self.runs(x), strict=True):
             demand = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
             ends = {name: _ends(share) for name, share in demand.items()}
             systems = [[name for name in ends if ends[name][k] > 1 + 1e-9] for k in range(3)]
@@ -411,7 +404,7 @@ class Evaluations:
         """Return a note for each system, and the workers, with little or no capacity to spare."""
         scenario, strategies = self.setup(x)
         most: dict[str, Interval] = {}
-        for strategy, runs in zip(strategies, self._runs(x), strict=True):
+        for strategy, runs in zip(strategies, self.runs(x), strict=True):
             loads = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
             busy = shares(scenario, runs.demand).get(WORKERS, 0.0)
             least = stability.least_busy(scenario, strategy, self.target.lost)
@@ -441,7 +434,7 @@ class Evaluations:
         """Return one row per value and strategy; the values also as numbers, in column ``x``."""
         rows = []
         for x in self.values:
-            for k, (label, runs) in enumerate(zip(self.labels, self._runs(x), strict=True)):
+            for k, (label, runs) in enumerate(zip(self.labels, self.runs(x), strict=True)):
                 one, value = self.interval(x, k), self.space.written(x)
                 lost = replications.unresumed_share(sum(runs.unresumed), sum(runs.armed))
                 rows.append((value, x, label, one.mean, one.low, one.high, lost, one.n))

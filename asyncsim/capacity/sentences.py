@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import math
 import re
-from functools import partial
 
 from asyncsim.capacity.search import WORKERS_FIELD, Evaluations, Found, SearchSpace
-from asyncsim.engine.metrics import TOTALS, is_number, metric_in_words, metric_text
+from asyncsim.engine.loads import overload_in_words
+from asyncsim.engine.metrics import TOTALS, is_number, metric_in_words
+from asyncsim.experiment.parameters import OF_STRATEGY
+from asyncsim.experiment.stability import outside_overloads
 from asyncsim.experiment.statistics import paired_interval, share_interval, span_text
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import SECONDS_PER_UNIT, number_text, percent, text_of
 from asyncsim.model.words import counted, field_in_words
 
 INTERVAL, RATE = "strategy.interval", "arrivals.rate"
 OVERLOADED = "more work comes than can be done"
 EVERY = {1.0: "a second", 60.0: "a minute", 3600.0: "an hour", 86400.0: "a day", 604800.0: "a week"}
-
-
-def capital(text: str) -> str:
-    """Return a text with a capital at its beginning."""
-    return text[:1].upper() + text[1:]
 
 
 # --- parts of sentences ---------------------------------------------------------------------------
@@ -64,7 +63,12 @@ def named(space: SearchSpace, x: float, up_to: bool = False) -> str:
     words = field_in_words(space.field)
     several = re.match(r"\w*[^s]s\b", words)  # workers, not loss
     article = "" if several else f"{'an' if words[0] in 'aeiou' else 'a'} "
-    return capital(f"{article}{words} of {'up to ' * up_to}{space.text(x)}")
+    text = f"{article}{words} of {'up to ' * up_to}{space.text(x)}"
+    return text[0].upper() + text[1:]
+
+
+def _range(space: SearchSpace) -> str:
+    return f"{space.text(space.low)} to {space.text(space.high)}"
 
 
 def at(space: SearchSpace, x: float) -> str:
@@ -102,9 +106,7 @@ def measured_at(tried: Evaluations, x: float, again: bool = False, strategy: int
     if infinite:
         words = "it" if again else f"the {metric_in_words(measure.metric)}"
         return f"{words} is infinite in {infinite} of {len(values)} replications"
-    unit = measure.unit(tried.scenario)
-    text = partial(metric_text, measure.metric, unit=unit)
-    shown = tried.interval(x, strategy).in_words(text)
+    shown = tried.interval(x, strategy).in_words(tried.number)
     return measure.again(shown) if again else measure.measured(shown)
 
 
@@ -112,7 +114,8 @@ def losses(tried: Evaluations, values: list[float]) -> str:
     """Return the largest share of waits that never resumed at some values, by strategy."""
     found = []
     for k, label in enumerate(tried.labels):
-        shares = [(tried.lost(x, k), tried.armed(x, k)) for x in values]
+        runs = [tried.runs(x)[k] for x in values]
+        shares = [(one.unresumed, one.armed) for one in runs]
         lost, armed = max(shares, key=lambda one: sum(one[0]) / max(sum(one[1]), 1))
         if not any(lost):
             continue
@@ -122,6 +125,17 @@ def losses(tried: Evaluations, values: list[float]) -> str:
         under = f" under '{label}'" if len(tried.labels) > 1 else ""
         found.append(f"{'up to ' * (len(values) > 1)}{share} of the waits{under} never resume")
     return f"; {', '.join(found)}" if found else ""
+
+
+def overloads(scenario: Scenario, strategy: Strategy, field: str = "") -> list[str]:
+    """Return a sentence for each external system that is overloaded, whatever a field is."""
+    never = "; no number of workers changes this" if field == WORKERS_FIELD else ""
+    if field.startswith(OF_STRATEGY):
+        never = "; no strategy changes this"
+    return [
+        f"{overload_in_words(name, f'at least {percent(load)}')}{never}."
+        for name, load in outside_overloads(scenario, strategy).items()
+    ]
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -153,21 +167,17 @@ def _further(tried: Evaluations, x: float) -> str:
 
 def none_met(tried: Evaluations, best: float, why: str) -> str:
     """Return that no value meets a target, and what was measured at the best end of the range."""
-    space = tried.space
-    span = f"{space.text(space.low)} to {space.text(space.high)}"
-    text = f"No {subject(space)} from {span} is found {which(tried)}: "
-    text += why or _further(tried, best)
-    return f"{text}{losses(tried, tried.values)}."
+    text = f"No {subject(tried.space)} from {_range(tried.space)} is found {which(tried)}: "
+    return f"{text}{why or _further(tried, best)}{losses(tried, tried.values)}."
 
 
 def least(tried: Evaluations, found: Found, one_way: bool) -> str:
     """Return the answer to the question for the least value of a metric."""
     space, (value, low, high), metric = tried.space, found, tried.measure.metric
     if value is None:
-        span = f"{space.text(space.low)} to {space.text(space.high)}"
         return (
-            f"No {subject(space)} from {span} has the {lowest(metric)}: overloaded: {OVERLOADED} "
-            f"at all {len(tried.values)} that were tried{losses(tried, tried.values)}."
+            f"No {subject(space)} from {_range(space)} has the {lowest(metric)}: overloaded: "
+            f"{OVERLOADED} at all {len(tried.values)} that were tried{losses(tried, tried.values)}."
         )
     verb = "is cheapest" if metric.startswith("cost") else f"has the {lowest(metric)}"
     sure = certainty(tried, found, one_way)
@@ -204,11 +214,9 @@ def break_even(tried: Evaluations, found: Found, labels: tuple[str, str], one_wa
     assert value is not None
     text = named(space, value) if space.field == INTERVAL else begin(space, value, False)
     text += f" is the break-even ({certainty(tried, found, one_way)}): "
-    sides = []
-    if low is not None and one_way:
-        sides.append(f"below {space.text(low, like=value)} '{labels[0]}'")
-    if high is not None and one_way:
-        sides.append(f"above {space.text(high, like=value)} '{labels[1]}'")
+    ends = [("below", low, labels[0]), ("above", high, labels[1])] if one_way else []
+    known = [(where, x, label) for where, x, label in ends if x is not None]
+    sides = [f"{where} {space.text(x, like=value)} '{label}'" for where, x, label in known]
     if sides:
         text += f"{', '.join(sides)} has {_less(tried)}; "
     text += f"there {measured_at(tried, value)} under '{tried.labels[0]}'"
@@ -217,24 +225,21 @@ def break_even(tried: Evaluations, found: Found, labels: tuple[str, str], one_wa
 
 def no_break_even(tried: Evaluations, better: str | None, sure: int, grid: list[float]) -> str:
     """Return that one strategy is better over the whole range, or that none is significantly."""
-    space, metric = tried.space, tried.measure.metric
-    span = f"{space.text(space.low)} to {space.text(space.high)}"
-    text = f"No break-even in the {field_in_words(space.field)} from {span}: "
+    space = tried.space
+    text = f"No break-even in the {field_in_words(space.field)} from {_range(space)}: "
     if better is None:
-        text += (
-            f"neither has significantly {_less(tried)} at any of {len(grid)} values; they differ"
-        )
+        text += f"neither has significantly {_less(tried)} at any of {len(grid)} values; "
+        text += "they differ"
     else:
         significantly = "significantly at each" if sure == len(grid) else f"significantly at {sure}"
         text += f"'{better}' has {_less(tried)}, {significantly} of {len(grid)} values"
-    words = partial(metric_text, metric, unit=tried.measure.unit(tried.scenario))
     order = (0, 1) if better in (None, tried.labels[0]) else (1, 0)
     gaps = []
     for x in (grid[0], grid[-1]):
         one, other = (tried.at(x)[k] for k in order)
         if math.inf not in one + other:
             gap = paired_interval(one, other, tried.effort.confidence)
-            gaps.append(f"{at(space, x)} by {gap.in_words(words)}")
+            gaps.append(f"{at(space, x)} by {gap.in_words(tried.number)}")
     by = f"{':' * (better is not None)} {', '.join(gaps)}" if gaps else ""
     return f"{text}{by}{losses(tried, tried.values)}."
 

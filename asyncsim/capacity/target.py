@@ -25,18 +25,9 @@ from asyncsim.engine.metrics import (
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.statistics import quantile
+from asyncsim.model import units
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.units import (
-    InvalidValue,
-    duration,
-    meant,
-    number,
-    per_cent,
-    percent,
-    share_hint,
-    text_of,
-)
 from asyncsim.model.validation import scenario_error
 
 RIGHT = (
@@ -126,7 +117,7 @@ class Measure:
         if not never or self.metric in COUNTS:
             return []
         if self.of_latency:
-            many = f"more than {percent(self.spare)} of the waits of a replication are"
+            many = f"more than {units.percent(self.spare)} of the waits of a replication are"
             when = many if self.spare else "one is"
             return [
                 f"{never:,} waits never resumed (timed out, or lost without a safety poll); they "
@@ -161,9 +152,7 @@ class Measure:
 
 def quantile_of_all(latencies: Floats, never: int, q: float) -> float:
     """Return a quantile over resumed waits and others that are infinitely late."""
-    if not len(latencies) + never:
-        return math.nan
-    return quantile(np.concatenate([latencies, np.full(never, np.inf)]), q)
+    return quantile(np.append(latencies, np.full(never, np.inf)), q)
 
 
 @frozen
@@ -185,7 +174,7 @@ class Target:
         match = _TARGET.fullmatch(words) if isinstance(words, str) else None
         if match is None:
             hint = _nearest_target(words, scenario) if isinstance(words, str) else ""
-            raise scenario_error("target", InvalidValue(RIGHT, hint), words)
+            raise scenario_error("target", units.InvalidValue(RIGHT, hint), words)
         metric = match[1].lower().replace("resume latency", "latency").replace(" ", "_")
         try:
             measure = Measure.of(metric, scenario)
@@ -193,11 +182,11 @@ class Target:
             raise ScenarioError(f"target {words!r}: {problem}") from None
         try:
             return cls(measure, _bound(match[2], measure, measure.unit(scenario)))
-        except InvalidValue as problem:
+        except units.InvalidValue as problem:
             raise scenario_error(f"target {words!r}: the bound", problem, match[2]) from None
 
     def __str__(self) -> str:
-        bound = text_of(self.bound) if self.measure.is_time else f"{self.bound:g}"
+        bound = units.text_of(self.bound) if self.measure.is_time else f"{self.bound:g}"
         return f"{self.measure.metric} <= {bound}"
 
     def in_words(self, unit: str) -> str:
@@ -214,7 +203,7 @@ def _nearest_target(words: str, scenario: Scenario) -> str:
         return ""
     metric, bound = (like[3], like[1]) if set(like[2]) & {">", "≥"} else (like[1], like[3])
     if not _QUANTILE.fullmatch(metric):
-        metric = meant(metric, metrics_of(scenario)) or metric
+        metric = units.meant(metric, metrics_of(scenario)) or metric
     found = f"{metric} <= {bound}"
     try:
         if _TARGET.fullmatch(found) and Target.parse(found, scenario):
@@ -231,13 +220,13 @@ def _bound(text: str, measure: Measure, unit: str) -> float:
     except ValueError:
         plain = text
     if measure.is_time:
-        return number(duration(plain))
+        return units.number(units.duration(plain))
     if is_share(measure.metric):
-        share = plain if isinstance(plain, float) else per_cent(plain)
+        share = plain if isinstance(plain, float) else units.per_cent(plain)
         if share is None or not 0 <= share <= 1:
-            hint = share_hint(plain) if isinstance(plain, float) else ""
-            raise InvalidValue("must be a share such as 0.8 or 80%", hint)
+            hint = units.share_hint(plain) if isinstance(plain, float) else ""
+            raise units.InvalidValue("must be a share such as 0.8 or 80%", hint)
         return share
     if isinstance(plain, str):
-        raise InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}")
-    return number(plain)
+        raise units.InvalidValue(f"must be a number alone, such as 0.8; its unit is {unit}")
+    return units.number(plain)

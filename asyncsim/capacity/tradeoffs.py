@@ -37,7 +37,7 @@ from asyncsim.model.strategies import (
 )
 from asyncsim.model.units import percent
 from asyncsim.model.validation import scenario_error, with_own_tables
-from asyncsim.model.words import field_in_words, with_unresumed
+from asyncsim.model.words import field_in_words
 
 if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
@@ -117,8 +117,12 @@ def break_even(
         losers = [k for k in range(2) if tried.loses_callbacks(k)]
         if losers:
             found, text = _break_even_of_loss(tried, losers)
+        elif found[0] is not None:
+            labels = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
+            text = sentences.break_even(tried, found, (labels[0], labels[1]), turns <= 1)
         else:
-            text = _break_even_text(tried, grid, leads, found, turns <= 1)
+            better = tried.labels[leads[0].seems > 0] if decided else None
+            text = sentences.no_break_even(tried, better, decided.count(leads[0].seems), grid)
     load_notes = [] if found[0] is None else tried.load_notes(found[0])
     name = field_in_words(field)
     return Capacity(
@@ -156,12 +160,10 @@ def _crossing(tried: Evaluations, below: float, above: float) -> Found:
     """Return where the lead changes between two values, and where it is certain on either side."""
     space, before = tried.space, _lead(tried, below).seems
 
-    def first(x: float) -> bool:
-        return _lead(tried, x).certain == before
+    def ahead(side: int, x: float) -> bool:
+        return _lead(tried, x).certain == side
 
-    def other(x: float) -> bool:
-        return _lead(tried, x).certain == -before
-
+    first, other = partial(ahead, before), partial(ahead, -before)
     value, beyond = bisect(lambda x: _lead(tried, x).seems == before, space, below, above)
     lower = [x for x in tried.values if x <= value and first(x)]
     upper = [x for x in tried.values if x > value and other(x)]
@@ -184,23 +186,8 @@ def _break_even_of_loss(tried: Evaluations, losers: list[int]) -> tuple[Found, s
         return NOT_FOUND, f"Neither is better: {why}{lost}."
     k = 1 - losers[0]
     level = sentences.measured_at(tried, space.low, strategy=k)
-    return NOT_FOUND, (
-        f"'{labels[k]}' is ahead wherever callbacks are lost: {sentences.at(space, space.low)} "
-        f"{level}; {why}{lost}."
-    )
-
-
-def _break_even_text(
-    tried: Evaluations, grid: list[float], leads: list[_Lead], found: Found, one_way: bool
-) -> str:
-    """Return which strategy is better where, as far as the differences are significant."""
-    if found[0] is not None:
-        labels = tried.labels if leads[0].seems < 0 else tried.labels[::-1]
-        return sentences.break_even(tried, found, (labels[0], labels[1]), one_way)
-    sides = [lead.certain for lead in leads]
-    better = tried.labels[leads[0].seems > 0] if any(sides) else None
-    sure = sum(side == leads[0].seems for side in sides)
-    return sentences.no_break_even(tried, better, sure, grid)
+    text = f"'{labels[k]}' is ahead wherever callbacks are lost: {sentences.at(space, space.low)} "
+    return NOT_FOUND, f"{text}{level}; {why}{lost}."
 
 
 def _infinite_notes(tried: Evaluations, value: float | None) -> list[str]:
@@ -242,26 +229,19 @@ class Frontier(PlannerAnswer):
     replications: int
     seed: int
     confidence: float
+    _beaten: Mapping[str, Sequence[str]]  # by which others, by label
 
     @property
     def question(self) -> str:
         """The question in words."""
-        return f"strategies that no other beats in {self._metrics}"
-
-    @property
-    def _metrics(self) -> str:
-        return " and ".join(map(metric_in_words, self.figures))
+        return (
+            f"strategies that no other beats in {' and '.join(map(metric_in_words, self.figures))}"
+        )
 
     @property
     def strategies(self) -> list[str]:
         """Labels of the strategies, in the order of the first metric."""
         return list(self.table["strategy"])
-
-    @property
-    def _named(self) -> dict[str, str]:
-        """Each strategy with the share of its waits that never resumed."""
-        shares = zip(self.table["strategy"], self.table["unresumed_share"], strict=True)
-        return {label: with_unresumed(label, share) for label, share in shares}
 
     def plot(self, size: str = "page") -> Picture:
         """Draw the strategies as crosses of intervals, the frontier as a line of steps.
@@ -277,22 +257,21 @@ class Frontier(PlannerAnswer):
         found, best = [], []
         for row in self.table.to_dict("records"):
             name = f"'{row['strategy']}' ({self._in_words(row)})"
-            better = " or ".join(f"'{one}'" for one in _split(row["beaten_by"], self.strategies))
+            better = " or ".join(f"'{one}'" for one in self._beaten[row["strategy"]])
             if row["on_frontier"] == YES:
                 best.append(name)
             elif row["on_frontier"] == NO:
                 found.append(f"{name} is beaten in both by {better}.")
             else:
                 found.append(f"{name} is beaten by the means of {better}, not beyond chance.")
-        head = f"No other strategy beats {' or '.join(best)} in both."
-        return [head, *found] if best else found
+        head = [f"No other strategy beats {' or '.join(best)} in both."] * bool(best)
+        over = sentences.overloads(self.scenario, Callback())
+        return [*over, *head, *found]
 
     def _in_words(self, row: Mapping[Any, Any]) -> str:
         """Return both metrics of a strategy, and the share of its waits that never resumed."""
-        parts = [
-            f"{metric_in_words(name)} {self._interval(row, name, unit)}"
-            for name, unit in zip(self.figures, self.units, strict=True)
-        ]
+        pairs = zip(self.figures, self.units, strict=True)
+        parts = [f"{metric_in_words(one)} {self._interval(row, one, unit)}" for one, unit in pairs]
         never = row["unresumed_share"]
         return ", ".join([*parts, *[f"{percent(never)} never resumed"] * (never > 0)])
 
@@ -303,24 +282,13 @@ class Frontier(PlannerAnswer):
 
     def _shown_table(self) -> pd.DataFrame:
         table = self.table
-        shown = table[["strategy"]].copy()
+        shown, rows = table[["strategy"]].copy(), table.to_dict("records")
         if (table["unresumed_share"] > 0).any():
             shown["never resumed"] = table["unresumed_share"].map(percent)
         for name, unit in zip(self.figures, self.units, strict=True):
-            rows = table.to_dict("records")
             shown[metric_in_words(name)] = [self._interval(row, name, unit) for row in rows]
         return shown.assign(**{"on the frontier": table["on_frontier"],
                                "beaten by": table["beaten_by"]})  # fmt: skip
-
-
-def _split(joined: str, labels: Sequence[str]) -> list[str]:
-    """Return the labels in a text that joins them; they may have commas of their own."""
-    found = []
-    while joined:
-        fitting = [one for one in labels if f"{joined}, ".startswith(f"{one}, ")]
-        found.append(max(fitting, key=len))
-        joined = joined[len(found[-1]) + 2 :]
-    return found
 
 
 def frontier(
@@ -372,30 +340,28 @@ def frontier(
                 counts[label].add(summary)
                 measured[label][0].append(across.of_run(summary))
                 measured[label][1].append(upwards.of_run(summary))
-    rows = []
+    rows, beaten = [], {}
     for label, columns in measured.items():
+        standing, beaten[label] = _standing(label, measured, chosen.confidence)
         row: dict[str, object] = {"strategy": label}
         for measure, values in zip((across, upwards), columns, strict=True):
             mean, name = interval_of(values, chosen.confidence), measure.metric
             row |= {name: mean.mean, f"{name}_low": mean.low, f"{name}_high": mean.high}
         row["unresumed_share"] = counts[label].unresumed_share
-        rows.append(row | _dominance(label, measured, chosen.confidence))
-    return Frontier(
-        scenario,
-        (across.metric, upwards.metric),
-        (across.unit(scenario), upwards.unit(scenario)),
-        pd.DataFrame(rows).sort_values(across.metric, ignore_index=True),
-        chosen.replications,
-        chosen.seed,
-        chosen.confidence,
-    )
+        rows.append(row | {"on_frontier": standing, "beaten_by": ", ".join(beaten[label])})
+    names, units = (across.metric, upwards.metric), (across.unit(scenario), upwards.unit(scenario))
+    table = pd.DataFrame(rows).sort_values(across.metric, ignore_index=True)
+    rests_on = chosen.replications, chosen.seed, chosen.confidence
+    return Frontier(scenario, names, units, table, *rests_on, beaten)
 
 
 Columns = tuple[list[float], list[float]]  # two measures by replication
 
 
-def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -> dict[str, str]:
-    """Return whether another strategy beats one in both measures, and its label."""
+def _standing(
+    label: str, measured: Mapping[str, Columns], confidence: float
+) -> tuple[str, list[str]]:
+    """Return whether a strategy is on the frontier, and which others beat it in both measures."""
     by_mean, certain = [], []
     for other, columns in measured.items():
         if other == label:
@@ -406,8 +372,7 @@ def _dominance(label: str, measured: Mapping[str, Columns], confidence: float) -
             by_mean.append(other)
             if max(highs) <= 0 and min(highs) < 0:
                 certain.append(other)
-    standing = NO if certain else PERHAPS if by_mean else YES
-    return {"on_frontier": standing, "beaten_by": ", ".join(certain or by_mean)}
+    return NO if certain else PERHAPS if by_mean else YES, certain or by_mean
 
 
 def _gap(own: list[float], others: list[float], confidence: float) -> tuple[float, float]:

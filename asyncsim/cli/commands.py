@@ -289,7 +289,8 @@ RUN = Command(
 
 
 def _capacity(arguments: argparse.Namespace) -> int:
-    scenario, strategy = scenario_of(arguments), parse_strategy(arguments.strategy)
+    scenario, words = scenario_of(arguments), arguments.strategy
+    strategies = {"interval": parse_strategy(words) if words else None}  # its own is polling
     ready_to_write(arguments, "--report")
     effort: Options = {
         "replications": arguments.replications,
@@ -300,6 +301,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
     answers = []
     for question, ask in QUESTIONS.items():
         if question in ([arguments.question] if arguments.question else DEFAULT_QUESTIONS):
+            strategy = strategies.get(question, parse_strategy(words or "callback"))
             answers.append(ask(scenario, strategy, arguments.target, **effort))
             arguments.document.show(answers[-1], _of_answer)
     options.write_report(arguments, answers)
@@ -329,14 +331,14 @@ CAPACITY = Command(
         "--target WORDS required": "such as 'p95_latency <= 60s'; for metrics see below",
         **options.STRATEGY,
         f"--question {'|'.join(QUESTIONS)}": "fewest workers, largest volume, or longest interval "
-        "of checks (default: workers and volume); the volume takes longest, especially without "
-        "Numba",
+        "of checks, by default of polling (default: workers and volume); the volume takes "
+        "longest, especially without Numba",
         "--replications N": "runs of each value (default: 20)",
         **options.REPORT,
         **options.JOBS,
         **document.OPTION,
     },
-    options.DEFAULTS | {"replications": 20, "strategy": "callback"},
+    options.DEFAULTS | {"replications": 20},
     metrics=True,
     profiles=True,
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +35,10 @@ class Document:
     def show(self, found: T, parts: Callable[[T], Parts], text: str | None = None) -> None:
         """Print a result as text, by default its own, or keep its parts; lists grow."""
         if not self.as_json:
-            print(found if text is None else text, flush=True)
+            try:
+                print(found if text is None else text, flush=True)
+            except BrokenPipeError:  # as in `asyncsim … | head`: files are still to be written
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
         for key, value in parts(found).items():
             old = self.parts.get(key)

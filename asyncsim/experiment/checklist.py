@@ -76,36 +76,32 @@ class ChecklistItem(NamedTuple):
     answer: str
 
 
-def scenarios_of(studies: Sequence[Study]) -> list[Scenario]:
-    """Return the scenarios of studies, each once; equal ones are the same."""
+def scenarios_of(studies: Sequence[Study]) -> dict[str, Scenario]:
+    """Return the scenarios of studies by name, equal ones once.
+
+    The name of one named as the first has the parts in which it differs.
+    """
     found: list[Scenario] = []
     for study in studies:
         if study.scenario not in found:
             found.append(study.scenario)
-    return found
-
-
-def names_of(scenarios: Sequence[Scenario]) -> list[str]:
-    """Return the names of scenarios; one named as the first with the parts in which it differs."""
-    first = scenarios[0]
-    found = [first.name]
-    for scenario in scenarios[1:]:
-        words, known = in_words(scenario), in_words(first)
+    names = [found[0].name]
+    for scenario in found[1:]:
+        words, known = in_words(scenario), in_words(found[0])
         other = [part for part in words | known if words.get(part) != known.get(part)]
         what = f", with other {' and '.join(other).lower() or 'details'}"
-        found.append(f"{scenario.name}{what if scenario.name == first.name else ''}")
-    return list(distinct(found))
+        names.append(f"{scenario.name}{what if scenario.name == names[0] else ''}")
+    return dict(zip(distinct(names), found, strict=True))
 
 
 def checklist(studies: Sequence[Study], authors: dict[str, str]) -> list[ChecklistItem]:
     """Return the checklist for studies; `authors` holds what only they know."""
     scenarios = scenarios_of(studies)
-    described = [_of_scenario(scenario) for scenario in scenarios]
+    described = [_of_scenario(scenario) for scenario in scenarios.values()]
     answers = _of_studies(studies)
     for number in described[0]:
         texts = [one[number] for one in described]
-        pairs = zip(names_of(scenarios), texts, strict=True)
-        named = (f"{name}: {text}" for name, text in pairs)
+        named = (f"{name}: {text}" for name, text in zip(scenarios, texts, strict=True))
         answers[number] = texts[0] if len(set(texts)) == 1 else "; ".join(named)
     known = files("asyncsim.experiment").joinpath("stress_des.toml").read_text(encoding="utf-8")
     found = []
@@ -132,10 +128,10 @@ def in_words(scenario: Scenario) -> dict[str, str]:
     }
     if scenario.costs:
         words["Prices"] = scenario.costs.in_words
-    return {
-        part: text if len(text) < MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
-        for part, text in ((part, text or "none") for part, text in words.items())
-    }
+    for part, text in words.items():
+        short = text if len(text) < MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+        words[part] = short or "none"
+    return words
 
 
 def _of_scenario(scenario: Scenario) -> dict[str, str]:
@@ -168,8 +164,10 @@ def runs_in_words(study: Study) -> str:
 
 def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     """Return answers about the experiments and the software."""
-    metrics: dict[str, None] = {}
+    metrics, aims = dict[str, None](), []
     for study in studies:
+        kind = f"{type(study).__name__.lower()} of {'; '.join(study.strategies)}"
+        aims.append(str(getattr(study, "question", kind)))
         if "figure" in study.table:
             metrics |= dict.fromkeys(study.table["figure"].unique())
     outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
@@ -182,7 +180,7 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     seeds = ", ".join(str(seed) for seed in sorted({study.seed for study in studies}))
     return {
         "1.2": ", ".join(outputs) + more or "see the tables",
-        "1.3": " / ".join(map(aim_of, studies)),
+        "1.3": " / ".join(aims),
         "2.3": "waiting strategies: " + ("; ".join(labels) or "none are played"),
         "4.1": "; ".join([FROM_EMPTY] * (not all(steady)) + [FOUND_WARM_UP] * any(steady)),
         "4.3": "; ".join(dict.fromkeys(estimation)) or "closed forms; nothing was simulated",
@@ -191,12 +189,6 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
         "name, all drawn before a run",
         "5.4": f"{platform.system()} {platform.machine()}",
     }
-
-
-def aim_of(study: Study) -> str:
-    """Return the question of a study, or its kind and its strategies."""
-    aim = f"{type(study).__name__.lower()} of {'; '.join(study.strategies)}"
-    return str(getattr(study, "question", aim))
 
 
 def _version(package: str) -> str:

@@ -19,9 +19,6 @@ from asyncsim.experiment.statistics import Interval, mean_interval, paired_inter
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import percent
 
-Of = Callable[[str, str], Interval]  # the interval of a metric under a strategy
-Paired = Callable[[str, str, str], Interval]
-"""The interval of a metric under a strategy, less that under another one."""
 ROUNDING = 1e-9  # of a difference between equal numbers
 MOST = 5  # sentences of a sweep beside those on losses
 PRICES = ("cost", "overhead_worker_time", "requests")  # the first that differs is reported
@@ -36,6 +33,7 @@ WORDS = {
     "completions",
     "requests": "{one} sends {number} fewer requests {per} than {other}",
 }
+latency_text = partial(metric_text, "mean_latency", unit="s", digits=DIGITS)  # seconds as a text
 
 
 @frozen
@@ -52,43 +50,25 @@ class Claim:
 
 @frozen
 class Facts:
-    """What the claims on a comparison rest on.
+    """What the claims on a comparison rest on."""
 
-    Attributes
-    ----------
-    strategies, metrics
-        Labels, and names of the metrics that are known.
-    of, paired
-        The interval of a metric, and of a paired difference.
-    unit
-        The currency.
-    days
-        Of a run, by which its sums are divided; 0 if it is shorter than a day.
-    loads
-        Intervals by part and strategy.
-    steps
-        Paired differences of the mean latency at each step that waits, where there are several.
-    certain
-        Strategies that send callbacks of which none is lost.
-    """
-
-    strategies: Sequence[str]
-    metrics: Sequence[str]
-    of: Of
-    paired: Paired
-    unit: str = ""
-    days: float = 0.0
-    loads: Mapping[str, Mapping[str, Interval]] = {}
-    steps: Mapping[str, Callable[[str, str], Interval]] = {}
-    certain: Collection[str] = ()
+    strategies: Sequence[str]  # their labels
+    metrics: Sequence[str]  # those that are known
+    of: Callable[[str, str], Interval]  # of a metric under a strategy
+    paired: Callable[[str, str, str], Interval]  # the same, less that under another strategy
+    unit: str = ""  # the currency
+    days: float = 0.0  # of a run, by which its sums are divided; 0 if it is shorter than a day
+    loads: Mapping[str, Mapping[str, Interval]] = {}  # by part and strategy
+    steps: Mapping[str, Callable[[str, str], Interval]] = {}  # `paired`, of latency, if several
+    certain: Collection[str] = ()  # strategies that send callbacks of which none is lost
 
 
 def claims(facts: Facts) -> list[Claim]:
     """Return what matters: overloads, losses, who resumes earlier and where, who is cheaper."""
-    losses = [*overloads(facts), *_losses(facts)]
-    lossy = {one.strategy for one in losses if one.kind == "never resumed"}
+    shares = {label: facts.of("unresumed_share", label) for label in facts.strategies}
+    losses = [_loss(label, share) for label, share in shares.items() if share.mean > 0]
     found: list[Claim | None] = []
-    resumed = [label for label in facts.strategies if label not in lossy]  # comparable latencies
+    resumed = [label for label in shares if not shares[label].mean > 0]  # comparable latencies
     ordered = _ordered("mean_latency", resumed, facts)
     if len(ordered) > 1:
         found += _earliest(ordered, facts)
@@ -100,7 +80,7 @@ def claims(facts: Facts) -> list[Claim]:
         if len(prices) > 1 and means[-1] > means[0]:
             found.append(_difference(metric, prices[0], prices[-1], facts))
             break
-    return losses + [one for one in found if one is not None]
+    return [*overloads(facts), *losses, *(one for one in found if one is not None)]
 
 
 def overloads(facts: Facts) -> Iterator[Claim]:
@@ -129,13 +109,15 @@ def overload(load: Interval) -> str:
     return "likely" if load.mean > NEARLY_FULL and load.mean + half > 1 - ROUNDING else ""
 
 
-def _losses(facts: Facts) -> Iterator[Claim]:
-    """Yield the share of waits that never resume, of every strategy that has any."""
-    for label in facts.strategies:
-        share = facts.of("unresumed_share", label)
-        if share.mean > 0:
-            text = f"{_share(share)} of the waits under '{label}' never resume"
-            yield Claim("never resumed", "unresumed_share", label, "", share, text)
+def _loss(label: str, share: Interval, worst: str = "") -> Claim:
+    """Return the share of waits that never resume, of several points that of the worst one."""
+    low, high = 100 * max(share.low, 0.0), 100 * min(share.high, 1.0)
+    between = f"{low:.3g} to {high:.3g} %"
+    if math.isnan(share.half_width):
+        between = "in one replication, the only one with waits"
+    text = f"{100 * share.mean:.3g} % ({between}) of the waits under '{label}' never resume"
+    text = f"up to {text}, with {worst}" if worst else text
+    return Claim("never resumed", "unresumed_share", label, worst, share, text)
 
 
 def _earliest(ordered: Sequence[str], facts: Facts) -> Iterator[Claim | None]:
@@ -150,10 +132,11 @@ def _earliest(ordered: Sequence[str], facts: Facts) -> Iterator[Claim | None]:
     if len(equal) > 1 and "requests" in facts.metrics:
         best = min(equal, key=lambda label: facts.of("requests", label).mean)
         equal.sort(key=lambda label: label != best)
-    least = partial(metric_text, "mean_latency", unit="s", digits=DIGITS)
     last = _difference("mean_latency", best, ordered[-1], facts)
     if last is not None and last.kind == "less":
-        one, other = (least(facts.of("mean_latency", x).mean) for x in (last.strategy, last.other))
+        one, other = (
+            latency_text(facts.of("mean_latency", x).mean) for x in (last.strategy, last.other)
+        )
         text = f"{last.text}: {one} after completion in place of {other}"
         waits = facts.of("armed", best).mean / (facts.days or 1.0) if facts.days else math.nan
         text += f", at each of {waits:,.0f} waits a day" if waits >= 1 else ""
@@ -171,8 +154,8 @@ def _earliest(ordered: Sequence[str], facts: Facts) -> Iterator[Claim | None]:
 
 def _equals(equal: Sequence[str], claim: Claim, facts: Facts) -> Claim:
     """Return that strategies resume equally early, and which of them sends fewest requests."""
-    late = metric_text("mean_latency", facts.of("mean_latency", equal[0]).mean, "s", DIGITS)
-    words = f"{_all(equal)} resume equally early, {late} after completion on average"
+    after = latency_text(facts.of("mean_latency", equal[0]).mean)
+    words = f"{_all(equal)} resume equally early, {after} after completion on average"
     if "requests" in facts.metrics:
         sent = [facts.of("requests", label).mean for label in equal]
         if sent[0] < min(sent[1:]):
@@ -187,8 +170,7 @@ def _by_step(claim: Claim, facts: Facts) -> Claim | None:
     if len(known) < 2:
         return None
     ordered = sorted(known, key=lambda step: -abs(known[step].mean))
-    text = partial(metric_text, "mean_latency", unit="s", digits=DIGITS)
-    first, *_, last = [f"{known[step].in_words(text)} at '{step}'" for step in ordered]
+    first, *_, last = [f"{known[step].in_words(latency_text)} at '{step}'" for step in ordered]
     words = f"by step '{claim.strategy}' is earlier than '{claim.other}' by "
     words += f"{first} and {last}" if len(known) == 2 else f"{first} at most, {last} at least"
     metric, gap = f"mean_latency at {ordered[0]}", known[ordered[0]]
@@ -199,15 +181,6 @@ def _all(labels: Sequence[str]) -> str:
     """Return labels in quotes, as a list."""
     *most, last = [f"'{label}'" for label in labels]
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _share(share: Interval) -> str:
-    """Return a share with its interval."""
-    low, high = 100 * max(share.low, 0.0), 100 * min(share.high, 1.0)
-    between = f"{low:.3g} to {high:.3g} %"
-    if math.isnan(share.half_width):
-        between = "in one replication, the only one with waits"
-    return f"{100 * share.mean:.3g} % ({between})"
 
 
 def _ordered(metric: str, strategies: Sequence[str], facts: Facts) -> list[str]:
@@ -229,34 +202,26 @@ def _difference(metric: str, one: str, other: str, facts: Facts) -> Claim | None
         unit = facts.unit if metric == "cost" else METRICS[metric].unit
         return metric_text(metric, value / daily, unit, DIGITS)
 
-    names = {"one": f"'{one}'", "other": f"'{other}'"}
+    both = f"the {metric_in_words(metric)} of '{one}' and '{other}'"
     most = max(abs(facts.of(metric, label).mean) for label in (one, other))
-    if bound := _negligible(metric, gap, most):
-        text = f"the {metric_in_words(metric)} of {names['one']} and {names['other']} is the same "
-        text += f"({words(most)}, differences are below {bound})"
+    end = max(abs(gap.low), abs(gap.high))
+    instant = METRICS[metric].unit == "s" and end <= min(INSTANT, ALMOST * most)
+    if bound := "0.1 %" if end <= SAME * most else "1 %" * instant:
+        text = f"{both} is the same ({words(most)}, differences are below {bound})"
         return Claim("same", metric, one, other, gap, text)
     between = span_text(words(gap.low), words(gap.high))
     if gap.low > ROUNDING * abs(gap.mean) > 0:
         per = "a day" if facts.days else "per run"
-        text = WORDS[metric].format(**names, number=words(gap.mean), per=per)
+        number = words(gap.mean)
+        text = WORDS[metric].format(one=f"'{one}'", other=f"'{other}'", number=number, per=per)
         return Claim("less", metric, one, other, gap, f"{text} ({between})")
-    text = f"the {metric_in_words(metric)} of {names['one']} and {names['other']} does not differ "
-    text += f"beyond chance: {between}"
+    text = f"{both} does not differ beyond chance: {between}"
     return Claim("no difference", metric, one, other, gap, text)
-
-
-def _negligible(metric: str, gap: Interval, mean: float) -> str:
-    """Return a bound of a difference that is too small to be shown, or nothing."""
-    end = max(abs(gap.low), abs(gap.high))
-    if end <= SAME * mean:
-        return "0.1 %"
-    return "1 %" if METRICS[metric].unit == "s" and end <= min(INSTANT, ALMOST * mean) else ""
 
 
 # --- sweeps ---------------------------------------------------------------------------------------
 
-Points = Mapping[str, Floats]
-"""Metrics by point in words; arrays of replications × strategies × metrics."""
+Points = Mapping[str, Floats]  # replications × strategies × metrics, by point in words
 
 
 def sweep_claims(
@@ -267,52 +232,57 @@ def sweep_claims(
     Extremes are chosen among all pairs of points, and points among all points, so that their
     intervals have Bonferroni's level. Latencies are compared at points where no wait is lost.
     """
-    found, sound = [], dict[str, list[str]]()
+    found, sound = [], list[Points]()
     for s, label in enumerate(strategies):
-        shares = {name: _column(one, s, "unresumed_share") for name, one in points.items()}
+        shares = _values(points, s, "unresumed_share")
         lossy = {name: one for name, one in shares.items() if np.any(one > 0)}
-        sound[label] = [name for name in points if name not in lossy]
+        sound.append({name: points[name] for name in points if name not in lossy})
         if lossy:
             worst = max(lossy, key=lambda name: float(np.nanmean(lossy[name])))
-            share = mean_interval(lossy[worst], confidence)
-            text = f"up to {_share(share)} of the waits under '{label}' never resume, with {worst}"
-            found.append(Claim("never resumed", "unresumed_share", label, worst, share, text))
-    more = [
-        _extremes("mean_latency", "", label, points, (s, sound[label]), confidence)
-        for s, label in enumerate(strategies)
-    ]
+            found.append(_loss(label, mean_interval(lossy[worst], confidence), worst))
+
+    def extremes(metric: str, unit: str) -> list[Claim | None]:
+        values = (_known(_values(sound[s], s, metric)) for s in range(len(strategies)))
+        pairs = zip(strategies, values, strict=True)
+        return [_extremes(metric, unit, label, one, confidence) for label, one in pairs]
+
+    more = extremes("mean_latency", "s")
     for s, label in enumerate(strategies[1:], 1):
-        both = [name for name in sound[label] if name in sound[strategies[0]]]
-        more.append(_earlier((strategies[0], label), points, (s, both), confidence))
-    if unit:
-        more += [
-            _extremes("cost", unit, label, points, (s, sound[label]), confidence)
-            for s, label in enumerate(strategies)
-        ]
+        both = {name: one for name, one in sound[s].items() if name in sound[0]}
+        values = [_values(both, k, "mean_latency") for k in (0, s)]
+        more.append(_earlier((strategies[0], label), values[0], values[1], confidence))
+    more += extremes("cost", unit) if unit else []
     return found + [one for one in more if one is not None][:MOST]
 
 
-def _column(metrics: Floats, strategy: int, metric: str) -> Floats:
-    found: Floats = metrics[:, strategy, METRIC_ORDER[metric]]
-    return found
+def _values(points: Points, strategy: int, metric: str) -> dict[str, Floats]:
+    """Return a metric of a strategy by point and replication."""
+    return {name: one[:, strategy, METRIC_ORDER[metric]] for name, one in points.items()}
+
+
+def _known(values: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Return the points where all replications have a metric."""
+    return {name: one for name, one in values.items() if np.isfinite(one).all()}
 
 
 def _extremes(
-    metric: str, unit: str, label: str, points: Points, of: tuple[int, list[str]], level: float
+    metric: str, unit: str, label: str, values: Mapping[str, Floats], level: float
 ) -> Claim | None:
     """Return the points with the least and the largest mean, or that none differs."""
-    s, names = of
-    values = {name: _column(points[name], s, metric) for name in names}
-    values = {name: one for name, one in values.items() if np.isfinite(one).all()}
     if len(values) < 2:
         return None
     ordered = sorted(values, key=lambda name: float(values[name].mean()))
     low, high, pairs = ordered[0], ordered[-1], math.comb(len(ordered), 2)
     gap = paired_interval(values[low], values[high], 1 - (1 - level) / pairs)
-    text = partial(metric_text, metric, unit=unit or METRICS[metric].unit)
+    text = partial(metric_text, metric, unit=unit)
     words = f"under '{label}' the {metric_in_words(metric)}"
+    least = mean_interval(values[low], level)
+    if 0 < gap.high < SAME * least.mean:
+        words += f" is nearly the same at all {len(values)} points, {least.in_words(text)}: they "
+        words += f"differ by less than {percent(SAME)} of it"
+        return Claim("less", metric, label, f"{low}; {high}", gap, words)
     if gap.low > ROUNDING * abs(gap.mean) > 0:
-        words += f" is least with {low}: {mean_interval(values[low], level).in_words(text)}; "
+        words += f" is least with {low}: {least.in_words(text)}; "
         words += f"with {high} it is largest, {gap.in_words(text)} more"
         return Claim("less", metric, label, f"{low}; {high}", gap, words)
     words += f" does not differ beyond chance between {len(values)} points: "
@@ -321,16 +291,12 @@ def _extremes(
 
 
 def _earlier(
-    pair: tuple[str, str], points: Points, of: tuple[int, list[str]], confidence: float
+    pair: tuple[str, str], first: Mapping[str, Floats], second: Mapping[str, Floats], level: float
 ) -> Claim | None:
     """Return at how many points a strategy resumes earlier than another one, and how much."""
-    s, names = of
-    level = 1 - (1 - confidence) / max(len(names), 1)
-    gaps = {}
-    for name in names:
-        values = [_column(points[name], k, "mean_latency") for k in (0, s)]
-        if all(np.isfinite(one).all() for one in values):
-            gaps[name] = paired_interval(values[0], values[1], level)
+    level = 1 - (1 - level) / max(len(first), 1)
+    both = _known(first).keys() & _known(second).keys()
+    gaps = {x: paired_interval(first[x], second[x], level) for x in first if x in both}
     if not gaps:
         return None
     text = partial(metric_text, "mean_latency", unit="s")

@@ -12,17 +12,9 @@ import pandas as pd
 from attrs import define
 
 from asyncsim import plots
+from asyncsim.engine import metrics
 from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.loads import length_matters
-from asyncsim.engine.metrics import (
-    BY_STEP,
-    SECONDS,
-    MetricInfo,
-    check_metric,
-    is_share,
-    metric_in_words,
-    metrics_of,
-)
 from asyncsim.engine.result import WHOLE_RUN, warm_up_of
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
@@ -35,7 +27,6 @@ from asyncsim.experiment.replications import (
     RunSummary,
     WaitCounts,
     censored,
-    jobs,
     labelled,
     runner,
     warn_censored,
@@ -68,6 +59,7 @@ SHOWN = (
 IF_ANY = ("unresumed_share", "timed_out", "failed")  # shown only where some strategy has any
 THEORY_POINTS = 60  # intervals of a line of closed forms
 PAIRED = ("mean_latency", "overhead_worker_time", "mean_cycle_time", "cost")  # with differences
+MeanAndGap = tuple[statistics.Interval, statistics.Interval | None]
 
 
 @define(slots=False, eq=False)
@@ -134,7 +126,9 @@ class Comparison:
     @property
     def loses_none(self) -> list[str]:
         """Strategies that send callbacks of which none is lost."""
-        return [label for label, run in self._first.items() if _loses_none(run.strategy)]
+        found = {label: specification_of(run.strategy) for label, run in self._first.items()}
+        sent = {label: one.deliveries for label, one in found.items() if one}
+        return [label for label, one in sent.items() if one and one.loss == 0.0]
 
     @property
     def strategies_in_words(self) -> dict[str, str]:
@@ -165,9 +159,9 @@ class Comparison:
         """
         rows = [
             (*head, name, unit, one.mean, one.low, one.high, one.n, meaning)
-            for head, metrics in self._steps.items()
-            for name, one in metrics.items()
-            for unit, meaning in [BY_STEP[name]]
+            for head, intervals in self._steps.items()
+            for name, one in intervals.items()
+            for unit, meaning in [metrics.BY_STEP[name]]
         ]
         columns = ["step", "system", "strategy", "figure", "unit", "mean", "low", "high", "n"]
         return pd.DataFrame(rows, columns=[*columns, "meaning"])
@@ -181,7 +175,7 @@ class Comparison:
                 name: statistics.mean_interval(
                     self._of_step(call.name, name, label), self.confidence
                 )
-                for name in BY_STEP
+                for name in metrics.BY_STEP
             }
             for call in (calls if len(calls) > 1 else ())
             for label in self.strategies
@@ -198,11 +192,11 @@ class Comparison:
         rows = [
             {"step": step, "waits for": system, "strategy": label}
             | {
-                metric_in_words(name, some): self._text(name, one, BY_STEP[name].unit)
-                for name, one in metrics.items()
+                metrics.metric_in_words(name, some): one.of_metric(name, metrics.BY_STEP[name].unit)
+                for name, one in intervals.items()
                 if some or name != "unresumed_share"
             }
-            for (step, system, label), metrics in self._steps.items()
+            for (step, system, label), intervals in self._steps.items()
         ]
         return pd.DataFrame(rows)
 
@@ -223,11 +217,9 @@ class Comparison:
 
         >>> comparison["mean_latency"].loc["callback", "mean"]  # doctest: +SKIP
         """
-        check_metric(metric, self.scenario)
-        found = [self._intervals[metric, label][0] for label in self.strategies]
-        rows = [(one.mean, one.low, one.high, self._metrics[metric].unit) for one in found]
-        index = pd.Index(self.strategies, name="strategy")
-        return pd.DataFrame(rows, columns=["mean", "low", "high", "unit"], index=index)
+        metrics.check_metric(metric, self.scenario)
+        rows = self.table[self.table["figure"] == metric].set_index("strategy")
+        return rows[["mean", "low", "high", "unit"]]
 
     def findings(self) -> list[str]:
         """Return what matters most, in a few sentences with numbers and intervals.
@@ -306,11 +298,9 @@ class Comparison:
         return pd.DataFrame(rows, columns=[*columns, *gap_columns, "n", "meaning"])
 
     @cached_property
-    def _intervals(
-        self,
-    ) -> dict[tuple[str, str], tuple[statistics.Interval, statistics.Interval | None]]:
+    def _intervals(self) -> dict[tuple[str, str], MeanAndGap]:
         """Interval of every metric and strategy, and of its paired difference to the first."""
-        found: dict[tuple[str, str], tuple[statistics.Interval, statistics.Interval | None]] = {}
+        found: dict[tuple[str, str], MeanAndGap] = {}
         for name in self._metrics:
             first = self._values(self.strategies[0], name)
             for k, label in enumerate(self.strategies):
@@ -331,31 +321,27 @@ class Comparison:
     @cached_property
     def _rows(self) -> list[tuple[str, str, list[str]]]:
         """Rows of the summary: metric, suffix of its heading, and a text per strategy."""
-        rows = []
-        for name in (name for name in SHOWN if name in self._metrics):
+        rows, units = [], {name: one.unit for name, one in self._metrics.items()}
+        for name in filter(units.__contains__, SHOWN):
             means = [self._intervals[name, s][0] for s in self.strategies]
             if name not in IF_ANY or any(one.mean > 0 for one in means):
-                rows.append((name, "", [self._text(name, one) for one in means]))
-        paired = PAIRED if len(self.strategies) > 1 else ()
-        for name in (name for name in paired if name in self._metrics):
+                rows.append((name, "", [one.of_metric(name, units[name]) for one in means]))
+        for name in filter(units.__contains__, PAIRED if len(self.strategies) > 1 else ()):
             gaps = [self._intervals[name, s][1] for s in self.strategies]
-            texts = [self._text(name, gap) if gap else "(first)" for gap in gaps]
+            texts = [gap.of_metric(name, units[name]) if gap else "(first)" for gap in gaps]
             rows.append((name, ", difference", texts))
         return rows
 
     @property
-    def _metrics(self) -> dict[str, MetricInfo]:
-        return metrics_of(self.scenario)
-
-    def _text(self, name: str, interval: statistics.Interval, unit: str = "") -> str:
-        if (unit or self._metrics[name].unit) in SECONDS:
-            return interval.duration
-        return interval.percent if is_share(name) else str(interval)
+    def _metrics(self) -> dict[str, metrics.MetricInfo]:
+        return metrics.metrics_of(self.scenario)
 
     def _heading(self, name: str) -> str:
         lossy = any(one.unresumed for one in self._waits.values())
         unit = self._metrics[name].unit  # those of durations stand with the numbers
-        return metric_in_words(name, lossy) + ("" if unit in ("1", *SECONDS) else f" [{unit}]")
+        return metrics.metric_in_words(name, lossy) + (
+            "" if unit in ("1", *metrics.SECONDS) else f" [{unit}]"
+        )
 
     def plot(self, *parts: str, size: str = "page") -> Picture:
         """Draw the comparison, or parts of it.
@@ -409,7 +395,7 @@ class Comparison:
 
     @property
     def _points(self) -> pd.DataFrame:
-        """Mean latency and requests per wait of each strategy, with their half-widths."""
+        """Mean latency and requests per wait of each strategy, with the ends of their intervals."""
         points = {}
         for label, waits in self._waits.items():
             armed = np.array(self._values(label, "armed"))
@@ -418,10 +404,12 @@ class Comparison:
             late = self._intervals["mean_latency", label][0]
             points[label] = {
                 "latency": late.mean,
-                "latency_half_width": np.nan_to_num(late.half_width),
-                "unresumed": waits.unresumed_share,
+                "latency_low": late.low,
+                "latency_high": late.high,
                 "requests": requests.mean,
-                "requests_half_width": np.nan_to_num(requests.half_width),
+                "requests_low": requests.low,
+                "requests_high": requests.high,
+                "unresumed_share": waits.unresumed_share,
             }
         return pd.DataFrame.from_dict(points, orient="index")
 
@@ -431,23 +419,18 @@ class Comparison:
         return f"{n} replication{'s' if n > 1 else ''}"
 
     @property
-    def _length(self) -> str:
-        return length_in_words(self.scenario.length)
-
-    @property
-    def _note(self) -> str:
-        """Seed and warm-up in words."""
+    def _note(self) -> tuple[str, str]:
+        """What was played, and what is shown of it."""
         without = ""
         if self.warm_up:
             waits = max(sum(one.left_out for one in runs) for runs in self._summaries.values())
             without = f"; without a warm-up of {text_of(self.warm_up)} each ({waits:,} waits)"
-        return f"seed {self.seed}{without}"
+        played = f"{self._times} of {length_in_words(self.scenario.length)}, seed {self.seed}"
+        interval = f"mean ± half-width of the {percent(self.confidence)} interval"
+        return f"{played}{without}", interval
 
     def __repr__(self) -> str:
-        head = (
-            f"{self.scenario.name}: {self._times} of {self._length}, {self._note}, mean ± "
-            f"half-width of the {percent(self.confidence)} interval"
-        )
+        head = f"{self.scenario.name}: {', '.join(self._note)}"
         steps = self._steps_in_words
         more = ["", steps.to_string(index=False), ""] if len(steps) else []
         return "\n".join([*self.findings(), head, self.summary.to_string(), *more, *self.notes])
@@ -457,10 +440,7 @@ class Comparison:
 
     def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
         """Return the table of means as HTML for a report, which has the findings elsewhere."""
-        note = (
-            f"{self._times} of {self._length}, {self._note}; mean ± half-width of the "
-            f"{percent(self.confidence)} interval.{hint}"
-        )
+        note = f"{'; '.join(self._note)}.{hint}"
         rows = [
             (self._heading(name) + suffix, self._metrics[name].meaning, texts)
             for name, suffix, texts in self._rows
@@ -471,12 +451,6 @@ class Comparison:
             body += "<p><b>By step</b></p>"
             body += cells_html(list(steps.columns), steps.to_numpy().tolist())
         return result_html(self.scenario.name, body, note, self.notes)
-
-
-def _loses_none(strategy: Strategy) -> bool:
-    """Return whether a strategy sends callbacks, and none is lost."""
-    found = specification_of(strategy)
-    return getattr(found and found.deliveries, "loss", 1.0) == 0.0
 
 
 def compare(
@@ -550,7 +524,7 @@ def compare(
     statistics.check_confidence(confidence)
     by_label = labelled(strategies)
     rules: list[Precision] = []
-    unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
+    unit = metrics.metrics_of(scenario)[metrics.check_metric(figure, scenario)].unit
     wanted = argument("replications", 10 if replications is None else replications, count)
     most = argument("most_replications", most_replications, count)
     if precision is not None or within is not None:
@@ -561,10 +535,9 @@ def compare(
             for label in by_label
         ]
         most = max(most, least)
-        wanted = min(_still(rules), most)
+        wanted = min(max(rule.still for rule in rules), most)
     elif figure != FIGURE:
         raise scenario_error("figure", "goes with precision or within, which it is for", figure)
-    n_jobs = jobs(n_jobs)
     begin = 0.0
     if warm_up is not None:
         begin = warm_up_of("warm_up", warm_up, scenario, RESOLUTION)
@@ -589,7 +562,7 @@ def compare(
             for summaries in play.collect(plan, keep, range(len(kept), wanted)):
                 add(summaries)
             if rules:
-                wanted = min(len(kept) + _still(rules), most)
+                wanted = min(len(kept) + max(rule.still for rule in rules), most)
                 play.bar.total = wanted * len(by_label)
     by_strategy = dict(zip(by_label, zip(*kept, strict=True), strict=True))
     comparison = Comparison(scenario, seed, confidence, begin, by_strategy, first)
@@ -598,8 +571,3 @@ def compare(
         hint = "; raise most_replications, or accept the intervals"
         warn_missed(dict(zip(by_label, rules, strict=True)), figure, unit, hint)
     return comparison
-
-
-def _still(rules: list[Precision]) -> int:
-    """Return the least number of further replications before all strategies can have enough."""
-    return max(rule.still for rule in rules)

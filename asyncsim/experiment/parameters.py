@@ -34,6 +34,8 @@ from asyncsim.model.units import (
 from asyncsim.model.validation import argument, scenario_error
 
 Values = tuple[Any, ...]
+Strategies = Sequence[Strategy]
+Grid = Mapping[str, Any]  # values by dotted names of fields
 OF_STRATEGY = "strategy."  # prefix of the names of fields of the strategies
 
 
@@ -49,11 +51,7 @@ class Point:
 
 
 def points_of(
-    scenario: Scenario,
-    strategies: Sequence[Strategy],
-    grid: Mapping[str, Any],
-    sample: int | None,
-    seed: int,
+    scenario: Scenario, strategies: Strategies, grid: Grid, sample: int | None, seed: int
 ) -> list[Point]:
     """Return the points of a grid, or `sample` points of a Latin hypercube, checked."""
     right = 'must map dotted names of fields to values, such as {"server.workers": [2, 4, 8]}'
@@ -86,11 +84,7 @@ def made(
 ) -> tuple[Scenario, tuple[Strategy, ...]]:
     """Return scenario and strategies with other values, the latter where they have the field."""
     outer = {name: value for name, value in changes.items() if not name.startswith(OF_STRATEGY)}
-    inner = {
-        name.removeprefix(OF_STRATEGY): value
-        for name, value in changes.items()
-        if name not in outer
-    }
+    inner = {x.removeprefix(OF_STRATEGY): changes[x] for x in changes if x not in outer}
     known = sorted(set[str]().union(*map(fields_of, strategies)))
     for name in inner:
         if _first(name) not in known:
@@ -143,9 +137,7 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
     >>> swept_labels(pair, ["strategy.interval"])
     ('polling', 'callback')
     """
-    inner = {
-        _first(name.removeprefix(OF_STRATEGY)) for name in names if name.startswith(OF_STRATEGY)
-    }
+    inner = {_first(x.removeprefix(OF_STRATEGY)) for x in names if x.startswith(OF_STRATEGY)}
     labels = []
     for label, strategy in strategies.items():
         if inner & fields_of(strategy):
@@ -223,11 +215,7 @@ def scaled_value(value: Any) -> ScaledValue | None:
 
 
 def _sampled(
-    scenario: Scenario,
-    strategies: Sequence[Strategy],
-    grid: Mapping[str, Any],
-    sample: int,
-    seed: int,
+    scenario: Scenario, strategies: Strategies, grid: Grid, sample: int, seed: int
 ) -> list[Values]:
     n = argument("sample", sample, count)
     ranges = [_range(name, grid[name]) for name in grid]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +17,6 @@ from attrs import define, field, frozen
 from asyncsim import plots
 from asyncsim.engine.metrics import (
     check_metric,
-    measured,
     metric_in_words,
     metric_scale,
     metric_text,
@@ -26,30 +24,14 @@ from asyncsim.engine.metrics import (
 )
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import PrecisionWarning, ScenarioError, warn
-from asyncsim.experiment.replications import (
-    Replications,
-    RunSummary,
-    WaitCounts,
-    censored,
-    labelled,
-    runner,
-    warn_censored,
-)
+from asyncsim.experiment import replications
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval, check_confidence, student_t
+from asyncsim.model import units
 from asyncsim.model.html import findings_html, result_html
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
-from asyncsim.model.units import (
-    DurationLike,
-    InvalidValue,
-    count,
-    number,
-    percent,
-    positive_duration,
-    share_hint,
-)
 from asyncsim.model.validation import argument, scenario_error
 from asyncsim.model.words import with_unresumed
 
@@ -70,7 +52,7 @@ class PrecisionTarget(NamedTuple):
     def text(self, metric: str, unit: str) -> str:
         """Return it in words."""
         if self.share is not None:
-            return f"precision of ± {percent(self.share)}"
+            return f"precision of ± {units.percent(self.share)}"
         return f"precision of ± {metric_text(metric, self.within, unit)}"
 
 
@@ -83,20 +65,22 @@ def target(precision: object, within: object, unit: str) -> PrecisionTarget:
         )
     try:
         if within is not None:
-            found = positive_duration(within) if unit in TIMES else number(within)  # type: ignore[arg-type]
+            found = units.positive_duration(within) if unit in TIMES else units.number(within)  # type: ignore[arg-type]
             if found <= 0:
-                raise InvalidValue("must be positive")
+                raise units.InvalidValue("must be positive")
             return PrecisionTarget(within=found)
-        share = number(precision)
+        share = units.number(precision)
         if not 0 < share < 1:
-            raise InvalidValue("must be a share between 0 and 1")
+            raise units.InvalidValue("must be a share between 0 and 1")
         return PrecisionTarget(share=share)
-    except InvalidValue as problem:
+    except units.InvalidValue as problem:
         if within is not None:
             raise scenario_error("within", problem, within) from None
-        in_words = share_hint(precision) if isinstance(precision, str) else ""
+        in_words = units.share_hint(precision) if isinstance(precision, str) else ""
         hint = in_words or "; a half-width in the figure's own unit is within="
-        raise scenario_error("precision", InvalidValue(str(problem), hint), precision) from None
+        raise scenario_error(
+            "precision", units.InvalidValue(str(problem), hint), precision
+        ) from None
 
 
 class PrecisionStep(NamedTuple):
@@ -192,7 +176,7 @@ class Precision:
         if self.wanted.share is None:
             return f"{label}: ± {metric_text(metric, half_width, unit)}"
         if share < 1:
-            return f"{label}: ± {percent(share)}"
+            return f"{label}: ± {units.percent(share)}"
         return (
             f"{label}: the mean cannot be distinguished from zero, so a share of it makes no "
             "sense; give within= instead"
@@ -205,12 +189,9 @@ def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str =
     if missed:
         rule = next(iter(missed.values()))
         reasons = "; ".join(one.shortfall(label, figure, unit) for label, one in missed.items())
-        warn(
-            f"the {rule.wanted.text(figure, unit)} of the {metric_in_words(figure)} was not "
-            f"reached in {len(rule.steps)} "
-            f"replications ({reasons}){hint}",
-            PrecisionWarning,
-        )
+        wanted = f"{rule.wanted.text(figure, unit)} of the {metric_in_words(figure)}"
+        text = f"the {wanted} was not reached in {len(rule.steps)} replications ({reasons}){hint}"
+        warn(text, PrecisionWarning)
 
 
 @frozen(eq=False)
@@ -222,7 +203,7 @@ class NeededReplications:
     seed: int
     confidence: float
     _rules: dict[str, Precision]
-    _waits: dict[str, WaitCounts]
+    _waits: dict[str, replications.WaitCounts]
 
     @property
     def unit(self) -> str:
@@ -246,7 +227,9 @@ class NeededReplications:
     @property
     def notes(self) -> list[str]:
         """Warnings: waits that were still open when runs stopped."""
-        return censored({label: waits.censored for label, waits in self._waits.items()})
+        return replications.censored(
+            {label: waits.censored for label, waits in self._waits.items()}
+        )
 
     @property
     def _shares(self) -> dict[str, float]:
@@ -300,20 +283,16 @@ class NeededReplications:
     def findings(self) -> list[str]:
         """Return how many replications each strategy needs, and the metric after them."""
         found = []
-        text = partial(metric_text, self.figure, unit=self.unit)
         for label, rule in self._rules.items():
             n = self.numbers[label]
             at = rule.steps[(n or len(rule.steps)) - 1]
-            shown = Interval(at.mean, at.half_width, at.n).in_words(text)
-            clause = measured(self.figure, shown)
+            clause = Interval(at.mean, at.half_width, at.n).measured(self.figure, self.unit)
             never = self._shares[label]
-            lost = f"; {percent(never)} of its waits never resume" if never > 0 else ""
+            lost = f"; {units.percent(never)} of its waits never resume" if never > 0 else ""
+            needs = f"needs {n} replications for a {self._target}"
             if n is None:
-                played = f"'{label}' does not reach the {self._target} in {len(rule.steps)} "
-                found.append(f"{played}replications: {clause}{lost}.")
-            else:
-                needs = f"'{label}' needs {n} replications for a {self._target}"
-                found.append(f"{needs}: {clause}{lost}.")
+                needs = f"does not reach the {self._target} in {len(rule.steps)} replications"
+            found.append(f"'{label}' {needs}: {clause}{lost}.")
         return found
 
     @property
@@ -322,7 +301,7 @@ class NeededReplications:
         played = ", ".join(f"{len(rule.steps)} under {one}" for one, rule in self._rules.items())
         note = (
             f"{self.scenario.name}: {metric_in_words(self.figure, self._lossy)}; "
-            f"{percent(self.confidence)} intervals, replications played: {played}"
+            f"{units.percent(self.confidence)} intervals, replications played: {played}"
         )
         same = [label for label, rule in self._rules.items() if rule.steps[-1].half_width == 0]
         constant = "all values were equal, so nothing is known of what is rarer than that"
@@ -341,7 +320,7 @@ def replications_for(
     strategies: Sequence[Strategy],
     *,
     precision: float | None = None,
-    within: DurationLike | None = None,
+    within: units.DurationLike | None = None,
     figure: str = "mean_latency",
     most_replications: int = 1000,
     seed: int = 0,
@@ -402,24 +381,24 @@ def replications_for(
     check_confidence(confidence)
     unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
     goal = target(0.05 if precision is None and within is None else precision, within, unit)
-    most = argument("most_replications", most_replications, count)
+    most = argument("most_replications", most_replications, units.count)
     if most < FEWEST:
         raise scenario_error("most_replications", f"must be {FEWEST} or more", most)
-    todo, seed = labelled(strategies), key_part("seed", seed)
+    todo, seed = replications.labelled(strategies), key_part("seed", seed)
     rules = {label: Precision(goal, confidence, name=f"{figure} under {label}") for label in todo}
-    waits, so_far = {label: WaitCounts() for label in todo}, 0
-    with runner(n_jobs, progress, "replications") as play:
+    waits, so_far = {label: replications.WaitCounts() for label in todo}, 0
+    with replications.runner(n_jobs, progress, "replications") as play:
         while todo and so_far < most:
-            plan = Replications(scenario, tuple(todo.values()), seed, engine)
+            plan = replications.Replications(scenario, tuple(todo.values()), seed, engine)
             # No strategy can have enough before these, so none is played more than it needs
             stop = min(so_far + min(rules[label].still for label in todo), most)
-            for summaries in play.collect(plan, RunSummary.of, range(so_far, stop)):
+            for summaries in play.collect(plan, replications.RunSummary.of, range(so_far, stop)):
                 for label, summary in zip(todo, summaries, strict=True):
                     rules[label].add(summary.metrics[figure])
                     waits[label].add(summary)
             so_far = stop
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
     found = NeededReplications(scenario, figure, seed, confidence, rules, waits)
-    warn_censored(found.notes)
+    replications.warn_censored(found.notes)
     warn_missed(rules, figure, unit)
     return found

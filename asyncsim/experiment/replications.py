@@ -129,11 +129,8 @@ class Replications:
 def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
     """Return strategies by label, checked; equal labels show what differs, or a number."""
     if not isinstance(strategies, (list, tuple)) or not strategies:
-        raise scenario_error(
-            "strategies",
-            "must be a list such as [Callback(), Polling('15min')], each of them for all waits",
-            strategies,
-        )
+        right = "must be a list such as [Callback(), Polling('15min')], each of them for all waits"
+        raise scenario_error("strategies", right, strategies)
     for strategy in strategies:
         if not isinstance(strategy, Strategy):
             problem = "must hold strategies only, such as Callback() or Polling('15min')"

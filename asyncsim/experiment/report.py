@@ -23,22 +23,14 @@ import pandas as pd
 
 from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
+from asyncsim.experiment import output
 from asyncsim.experiment.checklist import (
     ChecklistItem,
     Study,
     checklist,
     in_words,
-    names_of,
     runs_in_words,
     scenarios_of,
-)
-from asyncsim.experiment.output import (
-    check_writable,
-    named_file,
-    table_html,
-    table_in_words,
-    write_csv_table,
-    writing,
 )
 from asyncsim.model import scenario_files
 from asyncsim.model.html import bullets_html, process_html
@@ -51,6 +43,7 @@ MOST_ROWS = 300  # of a table on the page; the file to download has all
 SHARPNESS = 1.6  # pixels of a picture for each pixel of the page
 UNITS = re.compile(r"(?<=\d) (?=(?:ms|s|min|h|d|%)(?!\w))")  # no line ends before them
 NOTHING_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+Texts = dict[str, str]  # what only the authors know, by the argument of `report`
 DOI = "https://doi.org/10.1080/17477778.2018.1442155"
 
 
@@ -102,52 +95,50 @@ def report(
             right = "must be a study such as compare(…) returns, or a list of them"
             raise scenario_error("studies", right, study)
     path = report_file(path)
-    check_writable(path)
+    output.check_writable(path)
     authors = {"purpose": purpose, "sources": sources, "preprocessing": preprocessing,
                "assumptions": assumptions, "sharing": sharing}  # fmt: skip
     for name, text in (authors | {"title": title, "author": author}).items():
         if not isinstance(text, str):
             raise scenario_error(name, "must be a text", text)
     title = title or ", ".join(dict.fromkeys(study.scenario.name for study in shown))
-    page = _page(title, shown, checklist(shown, authors), authors | {"author": author})
-    with writing(path):
+    texts = authors | {"title": title, "author": author}
+    page = _page(texts, shown, checklist(shown, authors))
+    with output.writing(path):
         path.write_text(page, encoding="utf-8")
     return path
 
 
 def report_file(path: str | Path, called: str = "path") -> Path:
     """Return the path of a report to write, checked; errors call it `called`."""
-    place = named_file(path, called)
+    place = output.named_file(path, called)
     if place.suffix.lower() not in (".html", ".htm"):
         raise scenario_error(called, "must end in .html", str(path))
     return place
 
 
-def _page(
-    title: str, studies: Sequence[Study], items: Sequence[ChecklistItem], authors: dict[str, str]
-) -> str:
+def _page(texts: Texts, studies: Sequence[Study], items: Sequence[ChecklistItem]) -> str:
     style = files("asyncsim.experiment").joinpath("report.css").read_text(encoding="utf-8")
     explained = [study for study in studies if not hasattr(study, "plot")]
     shown = [study for study in studies if hasattr(study, "plot")]
     pictures = [list(_pictures(study)) for study in shown]
     scenarios = scenarios_of(studies)
-    names = names_of(scenarios)
-    of = [names[scenarios.index(study.scenario)] if len(names) > 1 else "" for study in shown]
+    of = [name for study in shown for name, one in scenarios.items() if one == study.scenario]
     parts = [
-        _first_page(title, authors, shown or explained, items, pictures[0][0] if shown else ""),
-        _method(studies, authors, explained),
+        _first_page(texts, shown or explained, items, pictures[0][0] if shown else ""),
+        _method(studies, texts, explained),
         *(
-            _study(number, study, own[1:] if number == 1 else own, name)
+            _study(number, study, own[1:] if number == 1 else own, name * (len(scenarios) > 1))
             for number, (study, own, name) in enumerate(zip(shown, pictures, of, strict=True), 1)
         ),
         _checklist(items),
-        *_scenarios(scenarios, names),
+        *_scenarios(scenarios),
     ]
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_OUTSIDE}">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>"
+        f"<title>{escape(texts['title'])}</title><style>{style}</style></head>"
         f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
 
@@ -156,18 +147,14 @@ def _page(
 
 
 def _first_page(
-    title: str,
-    authors: dict[str, str],
-    studies: Sequence[Study],
-    items: Sequence[ChecklistItem],
-    picture: str,
+    texts: Texts, studies: Sequence[Study], items: Sequence[ChecklistItem], picture: str
 ) -> str:
     now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}"
-    by = ", ".join(filter(None, [authors["author"], "made with asyncsim", now]))
-    purpose = authors["purpose"]
+    by = ", ".join(filter(None, [texts["author"], "made with asyncsim", now]))
+    purpose = texts["purpose"]
     aim = f'<p class="purpose"><b>Purpose:</b> {escape(purpose)}</p>' if purpose else ""
     return (
-        f'<header><h1>{escape(title)}</h1>{aim}<p class="byline">{escape(by)}</p></header>'
+        f'<header><h1>{escape(texts["title"])}</h1>{aim}<p class="byline">{escape(by)}</p></header>'
         f'<section class="first"><h2>Findings</h2>{_findings(studies)}{picture}'
         f"<h2>What is not covered</h2>{_bullets(_limits(studies, items))}</section>"
     )
@@ -184,20 +171,18 @@ def _sentence(text: str) -> str:
 
 def _findings(studies: Sequence[Study]) -> str:
     """Return the findings of all studies as HTML, by scenario where there are several."""
-    scenarios = scenarios_of(studies)
-    names = names_of(scenarios)
-    found: dict[str, list[str]] = {}
+    scenarios, parts = scenarios_of(studies), ""
     several = len({tuple(study.strategies) for study in studies}) > 1
-    for study in studies:
-        sentences = [_sentence(one) for one in getattr(study, "findings", list)()]
-        if several and len(study.strategies) == 1:  # its sentences need not name it
-            of = f"Under '{study.strategies[0]}': "
-            sentences = [one if of[6:-2] in one else f"{of}{one}" for one in sentences]
-        found.setdefault(names[scenarios.index(study.scenario)], []).extend(sentences)
-    parts = ""
-    for name, sentences in found.items():
-        parts += f"<h3>{escape(name)}</h3>" if len(found) > 1 and sentences else ""
-        parts += _bullets(sentences, "findings")
+    for name, scenario in scenarios.items():
+        found: list[str] = []
+        for study in (one for one in studies if one.scenario == scenario):
+            sentences = [_sentence(one) for one in getattr(study, "findings", list)()]
+            if several and len(study.strategies) == 1:  # its sentences need not name it
+                of = f"Under '{study.strategies[0]}': "
+                sentences = [one if of[6:-2] in one else f"{of}{one}" for one in sentences]
+            found += sentences
+        parts += f"<h3>{escape(name)}</h3>" if len(scenarios) > 1 and found else ""
+        parts += _bullets(found, "findings")
     return parts or "<p>See the picture and the tables.</p>"
 
 
@@ -222,7 +207,7 @@ def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[st
             found.append(f"{len(unplayed)} points of the sweep could not be played.")
         if study.replications == 1 and not getattr(study, "findings", list)():
             found.append("One replication has no interval, so nothing is known of chance.")
-    if all(scenario.costs is None for scenario in scenarios_of(studies)):
+    if all(study.scenario.costs is None for study in studies):
         found.append("Costs: the scenario has no prices.")
     certain = [one for study in studies for one in getattr(study, "loses_none", ())]
     if certain:
@@ -238,26 +223,23 @@ def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[st
 def _losses(study: Study) -> dict[str, float]:
     """Return the largest share of waits that never resume, of every strategy that has any."""
     table = study.table
-    if "strategy" not in table:
-        return {}
-    if "unresumed_share" in table:
-        shares = table.groupby("strategy", sort=False)["unresumed_share"].max()
-    elif {"figure", "mean"} <= set(table):
+    if "unresumed_share" not in table and {"figure", "mean"} <= set(table):
         lost = table[table["figure"] == "unresumed_share"]
-        shares = lost.groupby("strategy", sort=False)["mean"].max()
-    else:
+        table = lost.rename(columns={"mean": "unresumed_share"})
+    if not {"strategy", "unresumed_share"} <= set(table):
         return {}
+    shares = table.groupby("strategy", sort=False)["unresumed_share"].max()
     return {str(label): share for label, share in shares.items() if share > 0}
 
 
 # --- method and results ---------------------------------------------------------------------------
 
 
-def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequence[Study]) -> str:
+def _method(studies: Sequence[Study], texts: Texts, explained: Sequence[Study]) -> str:
     parts, heading = [], "<h2>Method</h2>"
     scenarios = scenarios_of(studies)
-    first = scenarios[0]
-    for scenario, called in zip(scenarios, names_of(scenarios), strict=True):
+    first = studies[0].scenario
+    for called, scenario in scenarios.items():
         about = f": {_sentence(scenario.description)}" if scenario.description else "."
         name = f"Scenario: <b>{escape(called)}</b>"
         words, known = in_words(scenario), in_words(first)
@@ -272,14 +254,18 @@ def _method(studies: Sequence[Study], authors: dict[str, str], explained: Sequen
     for study in studies:
         strategies |= getattr(study, "strategies_in_words", {})
     runs = dict.fromkeys(text for study in studies if (text := runs_in_words(study)))
+    played = [study for study in studies if study.replications and "figure" in study.table]
+    lengths = dict.fromkeys(length_in_words(study.scenario.length) for study in played)
+    sums = "requests, worker time, costs and other sums in tables are per run of "
+    sums += " or ".join(lengths)
     words = {
         "Strategies": "\n".join(f"{one}: {text}".rstrip(": ") for one, text in strategies.items()),
         "Load": next((text for study in studies if (text := _loads(study))), ""),
         "Runs": "; ".join(runs),
-        "Sums": _sums(studies),
-        "Data sources": authors["sources"],
-        "Preprocessing": authors["preprocessing"],
-        "Assumptions": authors["assumptions"],
+        "Sums": sums if lengths else "",
+        "Data sources": texts["sources"],
+        "Preprocessing": texts["preprocessing"],
+        "Assumptions": texts["assumptions"],
     }
     if len(strategies) > 1 and runs:
         words["Runs"] += "; all strategies meet the same random numbers"
@@ -303,15 +289,6 @@ def _loads(study: Study) -> str:
     return f"{', '.join(found)} of what they can do in a week{most}" if found else ""
 
 
-def _sums(studies: Sequence[Study]) -> str:
-    """Return what metrics that add up are sums of."""
-    played = [study for study in studies if study.replications and "figure" in study.table]
-    if not played:
-        return ""
-    days = " or ".join(dict.fromkeys(length_in_words(one.scenario.length) for one in played))
-    return f"requests, worker time, costs and other sums in tables are per run of {days}"
-
-
 def _rows(words: dict[str, str]) -> str:
     """Return a table of names and texts."""
     rows = (
@@ -329,7 +306,7 @@ def _study(number: int, study: Study, pictures: Sequence[str], name: str) -> str
     own = _without_findings(study)
     table, shown = study.table, ""
     if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
-        shown = _wide(table_html(table_in_words(table.head(MOST_ROWS))))
+        shown = _wide(output.table_html(output.table_in_words(table.head(MOST_ROWS))))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     more = more if shown else f" ({len(table):,} rows)"
     steps = getattr(study, "by_step", table[:0])
@@ -352,9 +329,10 @@ def _without_findings(study: Study) -> str:
 
 def _csv(name: str, table: pd.DataFrame) -> str:
     """Return a link that downloads a table."""
-    text = (write_csv_table(table) or "").encode(errors="backslashreplace")
+    words = f"{name.replace('_', ' ')}, as a CSV file".capitalize()
+    text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     data = base64.b64encode(text).decode()
-    return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{name}.csv</a></p>'
+    return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{words}</a></p>'
 
 
 def _wide(html: str) -> str:
@@ -364,14 +342,11 @@ def _wide(html: str) -> str:
 
 def _meanings(tables: Sequence[pd.DataFrame]) -> str:
     """Return what the metrics of tables mean: folded on a screen, open on paper."""
-    words: dict[str, str] = {}
-    for table in tables:
-        if {"figure", "meaning"} <= set(table):
-            known = table.drop_duplicates("figure")
-            pairs = zip(map(metric_in_words, known["figure"]), known["meaning"], strict=True)
-            words |= {name: text for name, text in pairs if name not in words}
-    if not words:
+    known = [table for table in tables if len(table) and {"figure", "meaning"} <= set(table)]
+    if not known:
         return ""
+    of = pd.concat(known).drop_duplicates("figure")
+    words = dict(zip(map(metric_in_words, of["figure"]), of["meaning"], strict=True))
     title, rows = "What the metrics mean", _rows(words)
     return (
         f'<details class="all"><summary>{title}</summary>{rows}</details>'
@@ -393,22 +368,19 @@ def _checklist(items: Sequence[ChecklistItem]) -> str:
     )
 
 
-def _scenarios(scenarios: Sequence[Scenario], names: Sequence[str]) -> Iterator[str]:
+def _scenarios(scenarios: dict[str, Scenario]) -> Iterator[str]:
     """Yield the file of each scenario; of one with the name of the first, the lines that differ."""
-    files = []
-    for scenario in scenarios:
+    first = ""
+    for name, scenario in scenarios.items():
         try:
-            files.append(scenario_files.dumps(scenario))
+            text = scenario_files.dumps(scenario)
         except ScenarioError as problem:  # no file holds a custom class
-            files.append(f"{problem}\n\n{scenario!r}")
-    for scenario, name, text in zip(scenarios, names, files, strict=True):
-        what, shown = "Scenario file", text
-        if text is not files[0] and scenario.name == scenarios[0].name:
-            lines = difflib.ndiff(files[0].splitlines(), text.splitlines())
-            what, shown = (
-                "Changes to the scenario file",
-                "\n".join(line for line in lines if line[:2] in ("+ ", "- ")),
-            )
+            text = f"{problem}\n\n{scenario!r}"
+        what, shown, first = "Scenario file", text, first or text
+        if text is not first and scenario.name == next(iter(scenarios.values())).name:
+            lines = difflib.ndiff(first.splitlines(), text.splitlines())
+            what = "Changes to the scenario file"
+            shown = "\n".join(line for line in lines if line[:2] in ("+ ", "- "))
         heading = escape(f"{what}: {name}")
         yield f"<section><h2>{heading}</h2><pre>{escape(shown)}</pre></section>"
 

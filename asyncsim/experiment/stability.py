@@ -17,15 +17,7 @@ from collections.abc import Collection, Sequence
 
 from attrs import frozen
 
-from asyncsim.engine.loads import (
-    WORKERS,
-    Asked,
-    capacity_of,
-    goes_on,
-    instances_of_a_week,
-    load_of,
-    shares,
-)
+from asyncsim.engine import loads
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
@@ -57,7 +49,9 @@ ENOUGH = 100  # a run of this many relaxation times shows what a steady state is
 def unbounded(scenario: Scenario, strategy: Strategy) -> list[str]:
     """Return why bounds cannot tell of a strategy or systems, one sentence each."""
     name = type(strategy).__name__
-    checks = f"{WORKERS}: the checks of {name} have no specification, so bounds leave them out"
+    checks = (
+        f"{loads.WORKERS}: the checks of {name} have no specification, so bounds leave them out"
+    )
     return [checks] * (known_specification(strategy) is None) + [
         f"{name}: {type(system).__name__} has no specification, so its capacity is unknown"
         for name, system in scenario.systems.items()
@@ -148,9 +142,9 @@ class _Walk:
     def _wait(self, step: AsyncStep) -> tuple[float, float]:
         work, on = self.through(step.on_accepted)
         chance = 1.0 if self.all_resume else self._chance(step)
-        late, goes_on = (0.0, 0.0) if step.timeout is None else self.through(step.on_timeout)
+        late, after = (0.0, 0.0) if step.timeout is None else self.through(step.on_timeout)
         least = min(self._notice, chance * self._notice + (1 - chance) * late)
-        return work + on * least, on * (chance + (1 - chance) * goes_on)
+        return work + on * least, on * (chance + (1 - chance) * after)
 
     def _chance(self, step: AsyncStep) -> float:
         """Return a lower bound of the chance that the wait ends with its completion."""
@@ -203,29 +197,35 @@ class _Walk:
 
 def least_loads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
     """Return lower bounds of the loads that need no run; nothing where arrivals have no rate."""
-    if not goes_on(scenario):
+    if not loads.goes_on(scenario):
         return {}
-    known, week = known_specification(strategy), instances_of_a_week(scenario, 0.0)
-    found = {WORKERS: least_busy(scenario, strategy)}
+    known, week = known_specification(strategy), loads.instances_of_a_week(scenario, 0.0)
+    found = {loads.WORKERS: least_busy(scenario, strategy)}
     for name, system in scenario.systems.items():
         items = _Walk(scenario, known, system=name).through(scenario.process.steps)[0] * week
-        found[name] = load_of(items, capacity_of(links_of(system))[0])
+        found[name] = loads.load_of(items, loads.capacity_of(links_of(system))[0])
     return found
+
+
+def outside_overloads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
+    """Return the external systems that are overloaded without a doubt, with their least loads."""
+    found = least_loads(scenario, strategy)
+    return {name: load for name, load in found.items() if name != loads.WORKERS and load > 1 + 1e-9}
 
 
 def least_busy(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
     """Return a lower bound of the workers' load, see `least_work`; 0 if arrivals have no rate."""
-    if not goes_on(scenario):
+    if not loads.goes_on(scenario):
         return 0.0
-    work = least_work(scenario, strategy, lost) * instances_of_a_week(scenario, 0.0)
+    work = least_work(scenario, strategy, lost) * loads.instances_of_a_week(scenario, 0.0)
     return work / (scenario.server.workers * WEEK)
 
 
 def outside_shares(
-    scenario: Scenario, asked: Sequence[Asked], confidence: float
+    scenario: Scenario, asked: Sequence[loads.Asked], confidence: float
 ) -> dict[str, Interval]:
     """Return the weekly load of each external system, as `shares`, with an interval over runs."""
-    each = [shares(scenario, [one]) for one in asked if one.instances]
+    each = [loads.shares(scenario, [one]) for one in asked if one.instances]
     return {
         name: mean_interval([one[name] for one in each], confidence)
         for name in scenario.systems
@@ -233,19 +233,21 @@ def outside_shares(
     }
 
 
-def near_full_load(scenario: Scenario, strategy: Strategy, asked: Sequence[Asked]) -> list[str]:
+def near_full_load(
+    scenario: Scenario, strategy: Strategy, asked: Sequence[loads.Asked]
+) -> list[str]:
     """Return what has no steady state, or so nearly none that a run ends before it settles.
 
     A queue before c servers with service time s relaxes within about s/(c (1 - √ρ)²): the
     slowest term of the transient M/M/1 queue decays at the rate (√μ - √λ)². What bounds cannot tell
     is named as well.
     """
-    if not goes_on(scenario):
+    if not loads.goes_on(scenario):
         return []
-    found = shares(scenario, asked) | {WORKERS: least_busy(scenario, strategy)}
+    found = loads.shares(scenario, asked) | {loads.WORKERS: least_busy(scenario, strategy)}
     instances = sum(one.instances for one in asked)
     busy = sum(one.worker_seconds for one in asked) / max(instances, 1)
-    servers = {WORKERS: (busy, scenario.server.workers)} | {
+    servers = {loads.WORKERS: (busy, scenario.server.workers)} | {
         name: (service.item_time.mean, service.lanes)
         for name, system in scenario.systems.items()
         if isinstance(service := single_link(system), Service) and service.lanes is not None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import scipy
 from attrs import frozen
 from numpy.typing import ArrayLike
 
-from asyncsim.engine.metrics import SECONDS, is_share
+from asyncsim.engine.metrics import SECONDS, is_share, measured, metric_text
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.units import count, inner_share, number_text, scale_of
@@ -71,9 +72,16 @@ class Interval:
         >>> Interval(450.0, 6.0, 5).of_metric("mean_latency", "s")
         '7.50 ± 0.10 min'
         """
-        if unit in SECONDS:
-            return self.duration
-        return self.percent if is_share(name) else str(self)
+        if unit in SECONDS and math.isfinite(self.mean):
+            unit, size = scale_of(self.mean) if self.mean else ("s", 1.0)
+            return f"{Interval(self.mean / size, self.half_width / size, self.n)} {unit}"
+        if is_share(name) and not math.isnan(self.mean):
+            return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
+        return str(self)
+
+    def measured(self, name: str, unit: str) -> str:
+        """Return a clause with a metric: ``"the mean latency is 60 s (58 to 62 s)"``."""
+        return measured(name, self.in_words(partial(metric_text, name, unit=unit)))
 
     def in_words(self, text: Callable[[float], str]) -> str:
         """Return the mean with its ends, each as `text` shows a number.
@@ -83,36 +91,19 @@ class Interval:
         """
         if not self.n:
             return "–"
-        mean = "infinite" if math.isinf(self.mean) else text(self.mean)
-        return f"{mean} ({self.ends_in_words(text)})"
-
-    def ends_in_words(self, text: Callable[[float], str]) -> str:
-        """Return the ends of the interval."""
         if math.isnan(self.half_width):
-            return "in one replication alone, so without an interval"
-        if self.low == self.high:
-            return "in every replication"
-        if math.inf in (-self.low, self.high):
-            ends = [f"{text(self.low)} or more"] * math.isfinite(self.low)
-            ends += [f"{text(self.high)} or less"] * math.isfinite(self.high)
-            return ends[0] if ends else "without an interval"
-        low, high = text(self.low), text(self.high)
-        return span_text(low, high) if low != high else "± 0.1 % at most"
-
-    @property
-    def percent(self) -> str:
-        """The text of a share, in per cent."""
-        if math.isnan(self.mean):
-            return str(self)
-        return f"{Interval(100 * self.mean, 100 * self.half_width, self.n)} %"
-
-    @property
-    def duration(self) -> str:
-        """The text of seconds, in human units."""
-        if not math.isfinite(self.mean):
-            return str(self)
-        unit, size = scale_of(self.mean) if self.mean else ("s", 1.0)
-        return f"{Interval(self.mean / size, self.half_width / size, self.n)} {unit}"
+            ends = "in one replication alone, so without an interval"
+        elif self.low == self.high:
+            ends = "in every replication"
+        elif math.isfinite(self.low) and math.isfinite(self.high):
+            low, high = text(self.low), text(self.high)
+            ends = span_text(low, high) if low != high else "± 0.1 % at most"
+        elif math.isfinite(self.low):
+            ends = f"{text(self.low)} or more"
+        else:
+            ends = f"{text(self.high)} or less" if self.high < math.inf else "without an interval"
+        mean = "infinite" if math.isinf(self.mean) else text(self.mean)
+        return f"{mean} ({ends})"
 
 
 def span_text(low: str, high: str) -> str:
@@ -242,13 +233,10 @@ class QuantileInterval:
     low: float
     high: float
     q: float
-    coverage: float
-    """Least probability of covering the true quantile; exact for a distribution without ties."""
-    n: int
-    """Number of values, or replications, it rests on."""
+    coverage: float  # least probability of covering the true quantile; exact without ties
+    n: int  # values, or replications, it rests on
     method: str = "order statistics"
-    note: str = ""
-    """What is missing, in words; otherwise empty."""
+    note: str = ""  # what is missing, in words; otherwise empty
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high

@@ -25,20 +25,12 @@ from numpy.typing import ArrayLike
 
 from asyncsim import plots
 from asyncsim.engine.loads import Asked
-from asyncsim.engine.metrics import (
-    MetricInfo,
-    averaged,
-    is_number,
-    measured,
-    metric_in_words,
-    metric_scale,
-    metric_text,
-)
+from asyncsim.engine.metrics import MetricInfo, averaged, is_number, metric_in_words, metric_scale
 from asyncsim.engine.result import Outcome, Record, time_since
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played, seconds
-from asyncsim.errors import CensoredWarning, ScenarioError, SteadyStateWarning, warn
-from asyncsim.experiment.replications import Replications, runner, unresumed_share
+from asyncsim.errors import ScenarioError, SteadyStateWarning, warn
+from asyncsim.experiment.replications import Replications, runner, unresumed_share, warn_censored
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.stability import near_full_load
 from asyncsim.experiment.statistics import (
@@ -83,32 +75,23 @@ class SteadyState:
     """
 
     scenario: Scenario
-    strategy: str
-    """Its label."""
+    strategy: str  # its label
     replications: int
     seed: int
     figure: str
     unit: str
     meaning: str
-    cycle: float
-    """Length of a cycle in seconds."""
+    cycle: float  # its length in seconds
     series: pd.DataFrame
-    observed: str
-    """What weights count: waits, instances or seconds."""
-    averaged: Floats
-    """The series averaged over replications, shape ``(cycles,)``."""
-    warm_up: int
-    """Number of cycles cut off at the beginning."""
+    observed: str  # what weights count: waits, instances or seconds
+    averaged: Floats  # the series averaged over replications, shape ``(cycles,)``
+    warm_up: int  # number of cycles cut off at the beginning
     mser: WarmUp
-    estimate: Interval
-    """Mean and interval of the rest."""
-    method: str
-    """``"replication/deletion"`` or ``"batch means"``."""
+    estimate: Interval  # mean and interval of the rest
+    method: str  # "replication/deletion" or "batch means"
     batches: BatchMeans | None
-    doubts: tuple[str, ...]
-    """Reasons not to trust the estimate, in words."""
-    left_out: dict[str, int]
-    """Cycles of each replication, and observations over all, that are not in the estimate."""
+    doubts: tuple[str, ...]  # reasons not to trust the estimate, in words
+    left_out: dict[str, int]  # not in the estimate: cycles per replication, observations in all
     confidence: float
 
     @property
@@ -148,9 +131,8 @@ class SteadyState:
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
         never = f"; {self._unresumed}" if self._unresumed else ""
         unit = "1" if is_number(self.figure) else self.unit
-        shown = self.estimate.in_words(partial(metric_text, self.figure, unit=unit))
         of = f" of {averaged(self.figure)}" if self._unresumed and self.unit == "s" else ""
-        words = measured(self.figure, shown).replace(" is ", f"{of} is ", 1)
+        words = self.estimate.measured(self.figure, unit).replace(" is ", f"{of} is ", 1)
         found = (
             f"In the long run {words}{never}; {percent(self.confidence)} interval by {self.method} "
             f"over {runs}, after a warm-up of {self.warm_up} of {len(self.averaged)} cycles of "
@@ -176,10 +158,6 @@ class SteadyState:
         return [note] if never else []
 
     @property
-    def _left_out_text(self) -> str:
-        return "left out: " + "; ".join(f"{what}: {n:,}" for what, n in self.left_out.items() if n)
-
-    @property
     def _head(self) -> str:
         return f"{self.scenario.name}, {self.strategy}"
 
@@ -189,7 +167,8 @@ class SteadyState:
 
     @property
     def _left_out_note(self) -> str:
-        return f"{self._head}: {self.meaning}; {self._left_out_text}"
+        without = "; ".join(f"{what}: {n:,}" for what, n in self.left_out.items() if n)
+        return f"{self._head}: {self.meaning}; left out: {without}"
 
     def __repr__(self) -> str:
         doubts = [f"! {doubt}" for doubt in self.doubts]
@@ -296,8 +275,7 @@ def steady_state(
     with runner(n_jobs, progress, "steady state", replications) as play:
         kept = [run for (run,) in play.collect(plan, keep, range(replications))]
     found = _estimated(plan, figure, (edges, span), kept, confidence)
-    for note in found.notes:
-        warn(note, CensoredWarning)
+    warn_censored(found.notes)
     if found.doubts:
         words = metric_in_words(figure)
         warn(f"{words} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
@@ -488,18 +466,11 @@ def moving_average(values: ArrayLike, window: int) -> Floats:
     """
     series = np.asarray(values, dtype=float)
     if argument("window", window, from_zero) > max(len(series) - 1, 0):
-        raise scenario_error(
-            "window", f"must be less than the number of values, {len(series)}", window
-        )
-    known = ~np.isnan(series)
-    i = np.arange(len(series) - window)
-    reach = np.minimum(i, window)
-    total, number = (
-        sums[i + reach + 1] - sums[i - reach]
-        for sums in (np.cumsum([0.0, *np.where(known, series, 0.0)]), np.cumsum([0, *known]))
-    )
-    means: Floats = np.divide(total, number, out=np.full(len(i), np.nan), where=number > 0)
-    return means
+        right = f"must be less than the number of values, {len(series)}"
+        raise scenario_error("window", right, window)
+    reach = [min(i, window) for i in range(len(series) - window)]
+    around = [pd.Series(series[i - k : i + k + 1]) for i, k in enumerate(reach)]
+    return np.array([float(values.mean()) for values in around])
 
 
 def trend(values: ArrayLike) -> tuple[float, float]:
@@ -556,15 +527,11 @@ def resolution(cycle: float) -> float:
 
 def _per_item(at: Floats, values: Floats, edges: Floats) -> Cycles:
     """Return means over items by the cycle in which they began; NaN is a missing value."""
-    cycle, number = np.digitize(at, edges) - 1, len(edges) - 1  # what comes later is cut off
-    known = ~np.isnan(values)
-    total = np.bincount(cycle[known], values[known], number + 1)[:number]
-    count, missing = (
-        np.bincount(cycle[those], minlength=number + 1)[:number].astype(float)
-        for those in (known, ~known)
-    )
-    means = np.divide(total, count, out=np.full(number, np.nan), where=count > 0)
-    return Cycles(means, count, missing)
+    cycle = np.digitize(at, edges) - 1
+    found = pd.Series(values).groupby(cycle).agg(["mean", "count", "size"])
+    found = found.reindex(range(len(edges) - 1))  # what comes later is cut off
+    count, size = (found[name].fillna(0.0).to_numpy(float) for name in ("count", "size"))
+    return Cycles(found["mean"].to_numpy(), count, size - count)
 
 
 def _over_time(integral: Floats, edges: Floats) -> Cycles:

@@ -64,18 +64,15 @@ from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import count, percent
 from asyncsim.model.validation import argument, cached_table, scenario_error
-from asyncsim.model.words import (
-    field_in_words,
-    is_probability,
-    length_in_words,
-    with_unresumed,
-)
+from asyncsim.model.words import field_in_words, is_probability, length_in_words, with_unresumed
 
 if TYPE_CHECKING:
-    from asyncsim.plots.style import Picture, Scale
+    from asyncsim.plots.scales import Scale
+    from asyncsim.plots.style import Picture
 
 RUNS = 32  # of a task: even short ones take longer than handing a task to Dask (2 ms)
 ROWS_SHOWN = 40  # points in the table of a notebook
+AN_EXECUTOR = "must be a concurrent.futures.Executor, such as Client().get_executor() of Dask"
 
 
 @define(slots=False, eq=False)
@@ -140,9 +137,8 @@ class Sweep:
         metrics = metrics_of(self._priced)
         shown = [METRIC_ORDER[name] for name in metrics]
         rows = [
-            (point.number, *point.values, label, k, *self._metrics[point.number][k, s, shown])
-            for point in self._points
-            if point.number in self._metrics
+            (point, *self._points[point].values, label, k, *found[k, s, shown])
+            for point, found in self._metrics.items()
             for s, label in enumerate(self.strategies)
             for k in range(self.replications)
         ]
@@ -222,17 +218,19 @@ class Sweep:
         maps = {}
         for label in self.strategies:
             rows = table[table["strategy"] == label]
-            both = (rows.pivot(index="y", columns="x", values=c) for c in ("mean", "unresumed"))
-            maps[label] = plots.Map(*both)
+            values, lost = (
+                rows.pivot(index="y", columns="x", values=c)
+                .set_axis(texts["y"])
+                .set_axis(texts["x"], axis="columns")
+                for c in ("mean", "unresumed")
+            )
+            maps[label] = values, lost
         words = field_in_words(self.names[0]), field_in_words(self.names[1])
-        return plots.metric_over_two_fields(
-            size, title, maps, (texts["x"], texts["y"]), words, scale
-        )
+        return plots.metric_over_two_fields(size, title, maps, words, scale)
 
     @property
     def _note(self) -> str:
-        n, k = len(self._points), self.replications
-        failed = len(self.errors)
+        n, k, failed = len(self._points), self.replications, len(self.errors)
         return (
             f"{n} point{'s' if n != 1 else ''}, {k} replication{'s' if k != 1 else ''}, "
             f"seed {self.seed}" + (f", {failed} with an error" if failed else "")
@@ -245,19 +243,17 @@ class Sweep:
         largest, or that they do not differ beyond chance; which strategy is earlier, and where it
         is not; costs.
         """
-        played = {
-            self._named(point): self._metrics[point.number]
-            for point in self._points
-            if point.number in self._metrics and self.replications > 1
-        }
+        played = {self._named(self._points[k]): found for k, found in self._metrics.items()}
         costs = {
             metrics_of(point.scenario)["cost"].unit
             for point in self._points
             if point.scenario and point.scenario.costs
         }
         unit = costs.pop() if len(costs) == 1 else ""
-        found = sweep_claims(played, self.strategies, unit, self.confidence)
-        texts = [*self._overload_texts, *(one.text for one in found)]
+        texts = self._overload_texts
+        if self.replications > 1:
+            found = sweep_claims(played, self.strategies, unit, self.confidence)
+            texts += [one.text for one in found]
         return [f"{text[0].upper()}{text[1:]}." for text in texts]
 
     @cached_property
@@ -284,19 +280,16 @@ class Sweep:
             return []
         worst = max(self._overloads, key=lambda number: self._overloads[number][1])
         part, load = self._overloads[worst]
-        (point,) = (one for one in self._points if one.number == worst)
         text = overload_in_words(part, f"at least {percent(load)}", load > 1 + ROUNDING)
         some = f"at {len(self._overloads)} of {len(self._points)} points a part is overloaded"
-        return [f"{some} or without reserve; the most with {self._named(point)}: {text}"]
+        return [
+            f"{some} or without reserve; the most with {self._named(self._points[worst])}: {text}"
+        ]
 
     def _named(self, point: Point) -> str:
         """Return the fields and values of a point in words."""
-        pairs = zip(self._fields, self._values(point), strict=True)
+        pairs = zip(map(field_in_words, self.names), self._values(point), strict=True)
         return ", ".join(map(" = ".join, pairs))
-
-    @property
-    def _fields(self) -> list[str]:
-        return [field_in_words(name) for name in self.names]
 
     def _values(self, point: Point) -> list[str]:
         """Return the values of the fields at a point in human units."""
@@ -308,14 +301,14 @@ class Sweep:
     @cached_property
     def _times(self) -> set[str]:
         """The swept fields in which a plain number is seconds."""
-        one = next((point for point in self._points if point.scenario), None)
-        if one is None or one.scenario is None:
-            return set()
-        known = one.scenario, one.strategies
-        return {name for name in self.names if takes_durations(*known, name)}
+        for point in self._points:
+            if point.scenario:
+                known = point.scenario, point.strategies
+                return {name for name in self.names if takes_durations(*known, name)}
+        return set()
 
     def _short(self, metric: str = "mean_latency") -> tuple[pd.DataFrame, str]:
-        """Return a metric ± half-width and the share never resumed, by point and strategy."""
+        """Return a metric and the share never resumed by point and strategy, and what this is."""
         table, lossy = self._with_shares(metric)
         unit = str(table["unit"].iloc[0])
         rows = []
@@ -329,15 +322,15 @@ class Sweep:
             name, load = self._overloads.get(point.number, ("", 0.0))
             marks = [f"{name} {percent(load)}" if name else ""] * bool(self._overloads)
             rows.append([*self._values(point), *texts, *marks])
-        columns = [*self._fields, *self.strategies, *["overload"] * bool(self._overloads)]
-        words = metric_in_words(metric, lossy)
-        return pd.DataFrame(rows, columns=columns), words
+        columns = [*map(field_in_words, self.names), *self.strategies]
+        columns += ["overload"] * bool(self._overloads)
+        words = f"{metric_in_words(metric, lossy)} ± half-width of the {percent(self.confidence)}"
+        return pd.DataFrame(rows, columns=columns), f"{self._note}; {words} interval"
 
     def text(self, metric: str = "mean_latency") -> str:
         """Return findings, and a metric at each point with its interval, in human units."""
-        table, words = self._short(metric)
-        head = f"{self.scenario.name}: {self._note}; {words} ± half-width of the "
-        head += f"{percent(self.confidence)} interval"
+        table, note = self._short(metric)
+        head = f"{self.scenario.name}: {note}"
         return "\n".join([*self.findings(), head, table.to_string(index=False), *self.notes])
 
     def __repr__(self) -> str:
@@ -349,15 +342,10 @@ class Sweep:
 
     def report_html(self, findings: Sequence[str] = (), hint: str = "") -> str:
         """Return the table as HTML for a report, which has the findings elsewhere."""
-        table, words = self._short()
-        hidden = len(self._points) - ROWS_SHOWN
-        more = f" The first {ROWS_SHOWN} points are shown;" if hidden > 0 else ""
-        note = (
-            f"{self._note}; {words} ± half-width of the {percent(self.confidence)} interval.{more}"
-            f"{hint}"
-        )
+        table, note = self._short()
+        more = f" The first {ROWS_SHOWN} points are shown;" * (len(self._points) > ROWS_SHOWN)
         body = findings_html(findings) + table_html(table)
-        return result_html(self.scenario.name, body, note, self.notes)
+        return result_html(self.scenario.name, body, f"{note}.{more}{hint}", self.notes)
 
 
 Places = dict[str, tuple[float, str]]  # of values, by their repr: axis position and text
@@ -476,11 +464,7 @@ def sweep(
     seed = key_part("seed", seed)
     n_jobs = jobs(n_jobs)
     if executor is not None and not isinstance(executor, Executor):
-        raise scenario_error(
-            "executor",
-            "must be a concurrent.futures.Executor, such as Client().get_executor() of Dask",
-            executor,
-        )
+        raise scenario_error("executor", AN_EXECUTOR, executor)
     points = points_of(scenario, tuple(by_label.values()), grid, sample, seed)
     labels = swept_labels(by_label, grid)
     checkpoint = None
@@ -495,8 +479,7 @@ def sweep(
             for point in points
             if point.scenario and point.number not in metrics
         }
-        total = len(points)
-        begun = {"total": total, "initial": total - len(left)}
+        begun = {"total": len(points), "initial": len(points) - len(left)}
         bar = progress_bar(progress, unit="point", desc="sweeping", **begun)
         with bar, closing(_played(left, replications, executor, n_jobs)) as results:
             for number, result in results:
@@ -508,6 +491,7 @@ def sweep(
                         checkpoint.put(points[number].values, result)
                 bar.update()
     fields = tuple(grid), labels, replications, seed, confidence, resumed
+    metrics = dict(sorted(metrics.items()))
     found = Sweep(scenario, *fields, points, metrics, sampled=sample is not None)
     warn_censored(found.open_notes)
     return found
@@ -540,10 +524,7 @@ def _metrics(run: Run) -> list[float]:
 def _played(
     plans: Mapping[int, Replications], replications: int, executor: Executor | None, n_jobs: int
 ) -> Generator[tuple[int, Floats | str], None, None]:
-    """Yield points as they are finished: number, and metrics or the first error.
-
-    Closing the generator cancels the tasks that have not begun.
-    """
+    """Yield points as they are finished: number, and metrics or the first error."""
     every = [(point, plan, k) for point, plan in plans.items() for k in range(replications)]
     waiting: dict[int, dict[int, Any]] = defaultdict(dict)
     with processes(n_jobs) if executor is None else nullcontext(executor) as pool:
@@ -562,6 +543,6 @@ def _played(
                     in_order = [found for _, found in sorted(waiting.pop(point).items())]
                     error = next((one for one in in_order if isinstance(one, str)), None)
                     yield point, error or np.stack(in_order)
-        finally:
+        finally:  # also if the generator is closed: cancel the tasks that have not begun
             for future in futures:
                 future.cancel()

@@ -67,10 +67,8 @@ def open_waits(start_rate: float, mean_wait: float) -> float:
     return start_rate * mean_wait
 
 
-RARE = 1e-9
-"""What is less probable is left out."""
-Jobs = Sequence[tuple[float, Duration]]
-"""Mean number of each kind of job per arrival, and their time."""
+RARE = 1e-9  # what is less probable is left out
+Jobs = Sequence[tuple[float, Duration]]  # mean number of each kind per arrival, and their time
 
 
 def _growth(jobs: Jobs, size: int, longest: float) -> tuple[Floats, Floats]:

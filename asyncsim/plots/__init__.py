@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from asyncsim.plots.comparisons import *  # noqa: F403
     from asyncsim.plots.fields import *  # noqa: F403
     from asyncsim.plots.fits import *  # noqa: F403
+    from asyncsim.plots.scales import *  # noqa: F403
     from asyncsim.plots.style import *  # noqa: F403
     from asyncsim.plots.timelines import *  # noqa: F403
 
 MODULES = {
     "comparisons": ("Compared", "comparison", "frontier", "herd_drained"),
-    "fields": ("Map", "Panel", "Question", "answer", "cumulative_means", "metric_over_fields",
+    "fields": ("Panel", "Question", "answer", "cumulative_means", "metric_over_fields",
                "metric_over_two_fields", "near", "warm_up"),
     "fits": ("SystemFitted", "fitted", "metrics_checked"),
-    "style": ("Picture", "Scale"),
+    "scales": ("Scale",),
+    "style": ("Picture",),
     "timelines": ("timeline",),
 }  # fmt: skip
 __all__ = [*chain.from_iterable(MODULES.values())]

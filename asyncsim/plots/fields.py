@@ -5,32 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
-from numpy.typing import ArrayLike
 
 from asyncsim.model.units import percent, scale_of
 from asyncsim.model.words import with_unresumed
-from asyncsim.plots.labels import at_ends, beside, note
-from asyncsim.plots.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    WIDE,
-    Floats,
-    Picture,
-    Scale,
-    human,
-    look,
-    picture,
-    stretch,
-    thin,
-)
+from asyncsim.plots.labels import label_all, note
+from asyncsim.plots.scales import WIDE, Scale, human, stretch
+from asyncsim.plots.style import BLUE, GREEN, GREY, ORANGE, Floats, Picture, look, picture, thin
 
 MOST_TICKS = 8
 MOST_NUMBERS = 60  # cells of a map whose values are written in
@@ -39,7 +25,6 @@ ROUNDING = 1e-6
 FLAT = 0.05  # around the best value: costs this share above it
 STEEP = 2.5  # the highest cost that is drawn, in multiples of the least
 Answer = tuple[float | None, float | None, float | None]  # with its ends; None where there is none
-REPLICATIONS = Scale("replications", "whole number")
 
 
 # --- over one field or two ------------------------------------------------------------------------
@@ -54,23 +39,17 @@ class Panel(NamedTuple):
 
 
 @picture
-def metric_over_fields(
-    drawn: Picture, title: str, panels: Sequence[Panel], scale: Scale, joined: bool
-) -> str:
+def metric_over_fields(drawn: Picture, panels: Sequence[Panel], scale: Scale, joined: bool) -> str:
     """Draw a metric over fields, one beside the other; `joined` by lines where no other differs."""
-    columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
-    axes = drawn.grid(rows, columns, 1.2 + 3.6 * rows)
-    drawn.head(title)
-    for ax, panel in zip(axes, panels, strict=False):
-        _metric_over_field(ax, panel, joined)
-        human(ax.yaxis, scale)
-    for ax in axes[len(panels) :]:
-        ax.remove()
-    if not joined:  # points are everywhere
-        drawn.later.append(lambda: False)
+    for ax, panel in zip(drawn.grid(len(panels), 2), panels, strict=True):
+        _metric_over_field(ax, panel.lines, joined)
+        places = list(panel.ticks)
+        stretch(ax, places, [])
+        label_all(ax, panel.scale, scale, legend=not joined)  # points are everywhere
+        if 0 < len(places) <= MOST_TICKS:
+            ax.set_xticks(places, list(panel.ticks.values()))
     fields = " and ".join(panel.scale.words for panel in panels)
-    return f"{title}. {scale.capital} over {fields}. {_spans(panels[0].lines, scale)}."
+    return f"{scale.capital} over {fields}. {_spans(panels[0].lines, scale)}."
 
 
 def _spans(lines: Mapping[str, pd.DataFrame], scale: Scale) -> str:
@@ -83,83 +62,63 @@ def _spans(lines: Mapping[str, pd.DataFrame], scale: Scale) -> str:
     return "; ".join(texts)
 
 
-def _metric_over_field(ax: Axes, panel: Panel, joined: bool) -> None:
+def _metric_over_field(ax: Axes, lines: Mapping[str, pd.DataFrame], joined: bool = True) -> None:
     """Draw a line with a band for each strategy, or points with error bars."""
-    looks, ends, ticks = look(panel.lines), {}, panel.ticks
-    for label, table in panel.lines.items():
+    looks = look(lines)
+    for label, table in lines.items():
         known = table.dropna(subset="mean").sort_values("x")
-        x, mean = known["x"].to_numpy(), known["mean"].to_numpy()
-        low, high = (known[end].fillna(known["mean"]).to_numpy() for end in ("low", "high"))
-        style = looks[label]
+        x, mean = known["x"], known["mean"]
+        low, high = known["low"].fillna(mean), known["high"].fillna(mean)
         if joined:
-            ax.plot(x, mean, label=label, **style)
-            ax.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)
-            if len(x):
-                ends[label] = mean[-1], style["color"]
+            ax.plot(x, mean, label=label, **looks[label])
+            ax.fill_between(x, low, high, color=looks[label]["color"], alpha=0.2, lw=0)
         else:
-            bars = [mean - low, high - mean]
-            ax.errorbar(x, mean, bars, label=label, **(style | {"linestyle": ""}))
-    if ticks and min(ticks) > 0 and max(ticks) / min(ticks) > WIDE:
-        ax.set_xscale("log")
-    human(ax.xaxis, panel.scale)
-    if 0 < len(ticks) <= MOST_TICKS:
-        ax.set_xticks(list(ticks), list(ticks.values()))
-    if joined:
-        at_ends(ax, ends)
-
-
-class Map(NamedTuple):
-    """A metric by two fields: rows × columns, NaN where missing, and shares never resumed."""
-
-    values: ArrayLike
-    unresumed: ArrayLike
+            style = looks[label] | {"linestyle": ""}
+            ax.errorbar(x, mean, [mean - low, high - mean], label=label, **style)
 
 
 @picture
 def metric_over_two_fields(
-    drawn: Picture, title: str, maps: Mapping[str, Map],
-    ticks: tuple[Sequence[str], Sequence[str]], words: tuple[str, str], scale: Scale,
+    drawn: Picture, maps: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]], words: tuple[str, str],
+    scale: Scale,
 ) -> str:  # fmt: skip
     """Draw a metric as a heat map for each strategy, with its values written in.
 
-    `ticks` and `words` are values and names of the fields across and upwards.
+    `maps` has the metric (rows upwards × columns across, NaN where missing) and the shares that
+    never resumed; `words` are the names of the fields across and upwards.
     """
-    columns = min(len(maps), 3 if drawn.wide else 1 if len(ticks[0]) > 5 else 2)
-    rows = -(-len(maps) // columns)
-    axes = drawn.grid(rows, columns, 1.2 + rows * max(2.4, 1.2 + 0.45 * len(ticks[1])))
-    drawn.head(title)
-    every = np.concatenate([np.asarray(one.values, dtype=float).ravel() for one in maps.values()])
+    example = next(iter(maps.values()))[0]
+    columns = 3 if drawn.wide else 1 if example.shape[1] > 5 else 2
+    axes = drawn.grid(len(maps), columns, max(2.4, 1.2 + 0.45 * len(example)))
+    every = np.concatenate([np.ravel(values) for values, _ in maps.values()])
     known = every[np.isfinite(every)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     norm = LogNorm(low, high) if low > 0 and high / low > WIDE else Normalize(low, high)
-    for ax, (label, one) in zip(axes, maps.items(), strict=False):
-        shown: Floats = np.asarray(one.values, dtype=float)
-        lost: Floats = np.asarray(one.unresumed, dtype=float)
-        image = ax.imshow(shown, origin="lower", aspect="auto", cmap="cividis", norm=norm)
-        for axis, texts in zip((ax.xaxis, ax.yaxis), ticks, strict=True):
+    for ax, (label, (values, lost)) in zip(axes, maps.items(), strict=True):
+        image = ax.imshow(values, origin="lower", aspect="auto", cmap="cividis", norm=norm)
+        for axis, texts in ((ax.xaxis, values.columns), (ax.yaxis, values.index)):
             step = -(-len(texts) // MOST_TICKS)
-            axis.set_ticks(range(0, len(texts), step), list(texts)[::step])
+            axis.set_ticks(range(0, len(texts), step), list(texts[::step]))
         ax.set(title=label, xlabel=words[0], ylabel=words[1])
         ax.grid(False)
-        most = with_unresumed(label, float(np.nanmax([*lost.flat, 0.0])), most=True)
-        drawn.later.append(partial(_without_numbers, ax, most, shown.size > MOST_NUMBERS))
-        for (row, column), value in np.ndenumerate(shown if shown.size <= MOST_NUMBERS else []):
-            text, share = scale.text(value), float(lost[row, column])
-            text += f"\n{percent(share)} never" * (share > 0)
-            dark = np.isfinite(value) and norm(value) < 0.5
-            ax.text(column, row, text, ha="center", va="center", color="w" if dark else "k")
-    for ax in axes[len(maps) :]:
-        ax.remove()
-    bar = drawn.colorbar(image, ax=axes[: len(maps)], fraction=0.04, aspect=30)
+        most = with_unresumed(label, np.nanmax([*np.ravel(lost), 0.0]), most=True)
+        drawn.later.append(partial(_without_numbers, ax, most))
+        shares = lost.to_numpy(dtype=float)
+        for (row, column), value in np.ndenumerate(values if values.size <= MOST_NUMBERS else []):
+            share = float(shares[row, column])
+            text = scale.text(value) + f"\n{percent(share)} never" * (share > 0)
+            colour = "w" if np.isfinite(value) and norm(value) < 0.5 else "k"
+            ax.text(column, row, text, ha="center", va="center", color=colour)
+    bar = drawn.colorbar(image, ax=axes, fraction=0.04, aspect=30)
     human(bar.ax.yaxis, scale)
-    lines = {label: pd.DataFrame({"mean": np.ravel(one.values)}) for label, one in maps.items()}
-    return f"{title}. {scale.capital} by {words[0]} and {words[1]}. {_spans(lines, scale)}."
+    lines = {label: values.melt(value_name="mean") for label, (values, _) in maps.items()}
+    return f"{scale.capital} by {words[0]} and {words[1]}. {_spans(lines, scale)}."
 
 
-def _without_numbers(ax: Axes, title: str, many: bool) -> bool:
+def _without_numbers(ax: Axes, title: str) -> bool:
     """Remove numbers that do not fit into their cells; the title then has the largest loss."""
     boxes = [text.get_window_extent() for text in ax.texts]
-    if many or any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)):
+    if not boxes or any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2)):
         for text in list(ax.texts):
             text.remove()
         ax.set_title(title)
@@ -170,89 +129,59 @@ def _without_numbers(ax: Axes, title: str, many: bool) -> bool:
 
 
 class Question(NamedTuple):
-    """What is marked in the picture of an answer.
-
-    Attributes
-    ----------
-    found
-        The answer with the ends of its interval.
-    answer, sentence
-        The answer in words, and in a sentence for the alt text.
-    bound
-        The bound of the target, None without one.
-    least
-        Whether the least value of the metric is sought.
-    """
+    """What is marked in the picture of an answer."""
 
     found: Answer
-    answer: str
-    sentence: str
-    bound: float | None
-    least: bool
+    answer: str  # in words
+    sentence: str  # for those who do not see the picture
+    bound: float | None  # of the target, None without one
+    least: bool  # whether the least value of the metric is sought
 
 
 @picture
 def answer(
-    drawn: Picture, title: str, lines: Mapping[str, pd.DataFrame], scales: tuple[Scale, Scale],
-    asked: Question,
-) -> str:  # fmt: skip
+    drawn: Picture, lines: Mapping[str, pd.DataFrame], scales: tuple[Scale, Scale], asked: Question
+) -> str:
     """Draw a metric over a field, the target, and the answer with its interval.
 
     `lines` has ``x, mean, low, high`` by strategy, `scales` are those of the field and the metric.
     """
-    (ax,) = drawn.grid(height=5.2)
-    drawn.head(title)
+    (ax,) = drawn.grid(row=4)
     across, upwards = scales
-    looks, every = look(lines), pd.concat(lines.values())
-    ends: dict[str, tuple[float, str]] = {}
-    for label, table in lines.items():
-        known = table.dropna(subset="mean").sort_values("x")
-        low, high = (known[end].fillna(known["mean"]) for end in ("low", "high"))
-        ax.plot(known["x"], known["mean"], label=label, **looks[label])
-        ax.fill_between(known["x"], low, high, color=looks[label]["color"], alpha=0.2, lw=0)
-        if len(known):
-            ends[label] = float(known["mean"].iloc[-1]), looks[label]["color"]
+    every = pd.concat(lines.values())
+    _metric_over_field(ax, lines)
     stretch(ax, every["x"], every["mean"])
-    goal, flat = "", _flat(ax, every, across) if asked.least else ""
-    if not asked.least and None not in asked.found[1:]:
-        ax.axvspan(*asked.found[1:], color=GREY, alpha=0.15, lw=0)  # type: ignore[arg-type]
-    if (value := asked.found[0]) is not None:
+    value, *ends = asked.found
+    marks = []
+    if value is not None:
         ax.axvline(value, color=GREY, lw=thin())
         top = {"xycoords": ax.get_xaxis_transform(), "xytext": (0, 0.3), "ha": "center"}
         note(ax, f"answer: {asked.answer}", (value, 1.0), GREY, va="bottom", **top)
     if asked.bound is not None:
-        goal = f"target: {upwards.text(asked.bound)}"
-        ax.axhline(asked.bound, color=ORANGE, lw=thin(), ls="--", label=goal)
-        ends[goal] = asked.bound, ORANGE
-    human(ax.xaxis, across)
-    human(ax.yaxis, upwards)
-    if asked.least:  # the ends of the curve are out of sight
-        beside(
-            ax, {label: (points_of(lines[label]), colour) for label, (_, colour) in ends.items()}
-        )
-    else:
-        at_ends(ax, ends)
-    marks = "".join(f" {mark[0].upper()}{mark[1:]}." for mark in (goal, flat) if mark)
-    spans = _spans(lines, upwards)
-    return f"{title}. {asked.sentence} {upwards.capital} over {across.words}. {spans}.{marks}"
+        marks = [f"target: {upwards.text(asked.bound)}"]
+        ax.axhline(asked.bound, color=ORANGE, lw=thin(), ls="--", label=marks[0])
+    if asked.least:
+        marks += _flat(ax, every, across)
+    elif ends[0] is not None and ends[1] is not None:
+        ax.axvspan(ends[0], ends[1], color=GREY, alpha=0.15, lw=0)
+    label_all(ax, across, upwards)
+    said = "".join(f" {mark[0].upper()}{mark[1:]}." for mark in marks)
+    return (
+        f"{asked.sentence} {upwards.capital} over {across.words}. {_spans(lines, upwards)}.{said}"
+    )
 
 
-def points_of(table: pd.DataFrame) -> Floats:
-    """Return the points of a line."""
-    return table[["x", "mean"]].to_numpy(dtype=float)
-
-
-def _flat(ax: Axes, table: pd.DataFrame, scale: Scale) -> str:
-    """Show how flat a curve is at its least value; return it in words."""
+def _flat(ax: Axes, table: pd.DataFrame, scale: Scale) -> list[str]:
+    """Show how flat a curve is at its least value; return it in words, if there is such a value."""
     known = table[np.isfinite(table["mean"])].sort_values("x")
     x, mean = known["x"].to_numpy(), known["mean"].to_numpy()
     if not len(x) or mean.min() <= 0:
-        return ""
+        return []
     if x[0] > 0:
         ax.set_xscale("log")
     low, high = _below(x, mean, (1 + FLAT) * mean.min())
     ends = _below(x, mean, STEEP * mean.min())
-    ax.set(xlim=ends, ylim=(0, min(STEEP, 1.1 * mean.max() / mean.min()) * mean.min()))
+    ax.set(xlim=ends, ylim=(0, min(STEEP * mean.min(), 1.1 * mean.max())))
     ax.axvspan(low, high, color=GREEN, alpha=0.18, lw=0)
     unit, size = scale_of(low)
     texts = [
@@ -263,31 +192,28 @@ def _flat(ax: Axes, table: pd.DataFrame, scale: Scale) -> str:
     middle = float(np.sqrt(low * high) if x[0] > 0 else (low + high) / 2)
     foot = {"xycoords": ax.get_xaxis_transform(), "ha": "center"}
     note(ax, words.replace(": ", ":\n"), (middle, 0.1), GREEN, **foot)
-    return words
+    return [words]
 
 
 def _below(x: Floats, mean: Floats, level: float) -> tuple[float, float]:
     """Return the ends of the range around the least mean in which a curve is below a level."""
-    at = np.log(x) if x[0] > 0 else x
-    best, ends = int(mean.argmin()), []
-    for step in (-1, 1):
-        k = best
-        while 0 <= k + step < len(x) and mean[k + step] <= level:
-            k += step
-        end = at[k]
-        if 0 <= k + step < len(x):
-            part = (level - mean[k]) / (mean[k + step] - mean[k])
-            end += part * (at[k + step] - at[k])
+    at, best = np.log(x) if x[0] > 0 else x, int(mean.argmin())
+    ends = []
+    for side in (slice(best, None, -1), slice(best, None)):
+        along, height = at[side], mean[side]
+        above = np.flatnonzero(height > level)[:1]
+        last = above[0] if len(above) else len(along)
+        both = slice(last - 1, last + 1)  # the last point below the level, and the first above it
+        end = np.interp(level, height[both], along[both])
         ends.append(float(np.exp(end) if x[0] > 0 else end))
     return ends[0], ends[1]
 
 
 def near(table: pd.DataFrame, found: Answer) -> pd.DataFrame:
     """Return the evaluations (``x``) near an answer and its interval; all without an answer."""
-    value, *ends = found
-    if value is None or not (table["x"] > 0).all():
+    if found[0] is None or not (table["x"] > 0).all():
         return table
-    known = [value, *(end for end in ends if end is not None)]
+    known = [value for value in found if value is not None]
     return table[table["x"].between(min(known) / NEAR, max(known) * NEAR)]
 
 
@@ -296,27 +222,24 @@ def near(table: pd.DataFrame, found: Answer) -> pd.DataFrame:
 
 @picture
 def cumulative_means(
-    drawn: Picture, title: str, tables: Mapping[str, tuple[pd.DataFrame, int | None]], scale: Scale
+    drawn: Picture, tables: Mapping[str, tuple[pd.DataFrame, int | None]], scale: Scale
 ) -> str:
     """Draw the mean of the first n replications with its interval, over n, for each strategy.
 
     Each table has ``n, value, mean, low, high``; beside it stands the number of replications at
     which the interval was narrow enough, if it was.
     """
-    rows = -(-len(tables) // 2)
-    axes = drawn.grid(rows, min(len(tables), 2), 1.0 + 3.4 * rows)
-    drawn.head(title)
     texts = []
-    for ax, (label, (table, reached)) in zip(axes, tables.items(), strict=False):
+    for ax, (label, (table, reached)) in zip(
+        drawn.grid(len(tables), 2), tables.items(), strict=True
+    ):
         _cumulative_mean(ax, table, reached, scale)
         enough = "not reached" if reached is None else f"{reached} replications"
         ax.set_title(f"{label}: {enough}")
         last = table.iloc[-1]
         low, high = scale.text(last["low"]), scale.text(last["high"])
         texts.append(f"{label}: {enough}, then {low} to {high} after {last['n']:.0f}")
-    for ax in axes[len(tables) :]:
-        ax.remove()
-    return f"{title}. {scale.capital} over the number of replications. {'; '.join(texts)}."
+    return f"{scale.capital} over the number of replications. {'; '.join(texts)}."
 
 
 def _cumulative_mean(ax: Axes, table: pd.DataFrame, reached: int | None, scale: Scale) -> None:
@@ -325,32 +248,19 @@ def _cumulative_mean(ax: Axes, table: pd.DataFrame, reached: int | None, scale: 
     ax.plot(n, table["mean"], color=BLUE, label="mean")
     ax.fill_between(seen["n"], seen["low"], seen["high"], color=BLUE, alpha=0.2, lw=0)
     # The interval of two or three values is too wide for the scale
-    late = seen.loc[seen["n"] >= 5, ["low", "high"]].to_numpy(dtype=float)
-    _limits(ax, np.concatenate([late.ravel(), table["value"].to_numpy(dtype=float)]))
-    courses: dict[str, Any] = {
-        "mean": (table[["n", "mean"]].to_numpy(), BLUE),
-        "single replications": (table[["n", "value"]].to_numpy(), GREY),
-    }
+    late = seen[seen["n"] >= 5]
+    _limits(ax, [*late["low"], *late["high"], *table["value"]])
     if reached is not None:
         enough = "narrow enough from here"
         ax.axvline(reached, color=ORANGE, lw=thin(), ls="--", label=enough)
-        heights = np.linspace(*ax.get_ylim(), 30)
-        courses[enough] = np.column_stack([np.full(30, float(reached)), heights]), ORANGE
-    human(ax.xaxis, REPLICATIONS)
-    human(ax.yaxis, scale)
-    beside(ax, courses)
+    label_all(ax, Scale("replications", "whole number"), scale)
 
 
 @picture
 def warm_up(
-    drawn: Picture,
-    title: str,
-    series: Floats,
-    smooth: Floats,
-    truncated: int,
-    scales: tuple[Scale, Scale],
+    drawn: Picture, series: Floats, smooth: Floats, truncated: int, scales: tuple[Scale, Scale],
     interval: tuple[float, float, float],
-) -> str:
+) -> str:  # fmt: skip
     """Draw a series, its moving average, the warm-up, and the estimate over the rest (Welch).
 
     `series` has the means per cycle, averaged over replications, `smooth` the moving average of its
@@ -358,40 +268,30 @@ def warm_up(
     ends, drawn over the rest.
     """
     (ax,) = drawn.grid()
-    drawn.head(title)
     cycles, scale = np.arange(1, len(series) + 1), scales[1]
     mean, low, high = interval
     ax.plot(cycles, series, ".-", color=GREY, alpha=0.5, lw=thin(), label="mean per cycle")
     ax.plot(cycles[: len(smooth)], smooth, color=BLUE, label="moving average")
     ax.set_xlim(0.5, len(series) + 0.5)
-    _limits(ax, np.concatenate([series, interval]))
-    courses: dict[str, Any] = {
-        "mean per cycle": (np.column_stack([cycles, series]), GREY),
-        "moving average": (np.column_stack([cycles[: len(smooth)], smooth]), BLUE),
-    }
+    _limits(ax, [*series, *interval])
     end = "no estimate"
     if np.isfinite(mean):
         rest = cycles[truncated:]
         end = f"estimate: {scale.text(mean)}"
         ax.plot(rest, np.full(len(rest), mean), color=GREEN, ls="--", label=end)
-        courses[end] = np.column_stack([rest, np.full(len(rest), mean)]), GREEN
         if np.isfinite([low, high]).all():
             ax.fill_between(rest, low, high, color=GREEN, alpha=0.2, lw=0)
             end += f" ({scale.text(low)} to {scale.text(high)})"
     if truncated:
         ax.axvspan(0.5, truncated + 0.5, color=ORANGE, alpha=0.15, lw=0, label="warm-up")
-        heights = np.linspace(*ax.get_ylim(), 20)
-        courses["warm-up"] = np.column_stack([np.full(20, truncated / 2 + 0.5), heights]), ORANGE
-    human(ax.xaxis, scales[0])
-    human(ax.yaxis, scale)
-    beside(ax, courses)
+    label_all(ax, *scales)
     first = f"the first {truncated} are the warm-up" if truncated else "without a warm-up"
-    return f"{title}. {scale.capital} over {len(series)} cycles, {first}; {end}."
+    return f"{scale.capital} over {len(series)} cycles, {first}; {end}."
 
 
-def _limits(ax: Axes, shown: Floats) -> None:
+def _limits(ax: Axes, values: Sequence[float]) -> None:
     """Set limits of the y axis; a constant gets a wide range, so that rounding is invisible."""
-    shown = shown[np.isfinite(shown)]
+    shown = np.array(values)[np.isfinite(values)]
     if len(shown):
         low, high = float(shown.min()), float(shown.max())
         alike = high - low <= ROUNDING * abs(high)

@@ -178,7 +178,7 @@ def test_the_plot_has_three_parts_and_every_strategy():
     assert titles == [
         "How late are steps resumed?",
         "Overhead and latency",
-        "Open waits over time",
+        "Open waits when there are most",
     ]
     for ax in figure.axes:
         assert {text.get_text() for text in ax.texts} == {"callback", "polling 5 min"}

@@ -18,8 +18,8 @@ def open_waits(counts, resolution=60.0):
 def drawn(part, latencies, armed=None, points=None, theory=None, waits=None):
     """Return the axes of one part of a comparison."""
     late = pd.DataFrame(
-        {"latency": 1.0, "latency_half_width": 0.0, "requests": 1.0, "requests_half_width": 0.0,
-         "unresumed": 0.0}, index=list(latencies),
+        {"latency": 1.0, "latency_low": 1.0, "latency_high": 1.0, "requests": 1.0,
+         "requests_low": 1.0, "requests_high": 1.0, "unresumed_share": 0.0}, index=list(latencies),
     )  # fmt: skip
     found = plots.Compared(
         latencies,
@@ -78,10 +78,12 @@ def test_overhead_has_a_point_per_strategy_and_a_line_of_theory():
     table = pd.DataFrame(
         {
             "latency": [0.07, 450.0, np.nan],
-            "latency_half_width": [0.01, 5.0, 0.0],
+            "latency_low": [0.06, 445.0, np.nan],
+            "latency_high": [0.08, 455.0, np.nan],
             "requests": [1.0, 30.0, 1.0],
-            "requests_half_width": [0.0, 2.0, 0.0],
-            "unresumed": [0.2, 0.0, 1.0],
+            "requests_low": [1.0, 28.0, 1.0],
+            "requests_high": [1.0, 32.0, 1.0],
+            "unresumed_share": [0.2, 0.0, 1.0],
         },
         index=["callback", "polling", "lost"],
     )

@@ -12,15 +12,13 @@ LATENCY = plots.Scale("latency", "duration")
 def test_a_map_shows_the_unresumed_share_below_its_value():
     """In each cell; if there are too many cells, the title has the largest."""
     words = "loss", "workers"
-    maps = {"callback": plots.Map([[1.0, 90.0]], [[0.0, 0.2]])}
-    ax, _ = plots.metric_over_two_fields(
-        "page", "a sweep", maps, (["0", "0.2"], ["1"]), words, LATENCY
-    ).axes
+    values = pd.DataFrame([[1.0, 90.0]], ["1"], ["0", "0.2"])
+    maps = {"callback": (values, values.replace({1.0: 0.0, 90.0: 0.2}))}
+    ax, _ = plots.metric_over_two_fields("page", "a sweep", maps, words, LATENCY).axes
     assert [text.get_text() for text in ax.texts] == ["1 s", "1.5 min\n20 % never"]
-    many = {"callback": plots.Map(np.ones((1, 99)), np.full((1, 99), 0.2))}
-    picture = plots.metric_over_two_fields(
-        "page", "a sweep", many, (["x"] * 99, ["1"]), words, LATENCY
-    )
+    values = pd.DataFrame(np.ones((1, 99)), ["1"], ["x"] * 99)
+    many = {"callback": (values, 0.2 * values)}
+    picture = plots.metric_over_two_fields("page", "a sweep", many, words, LATENCY)
     assert picture.axes[0].get_title(loc="left") == "callback (up to 20 % never resumed)"
     assert len(picture.axes[0].get_xticks()) < 15
 

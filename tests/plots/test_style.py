@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
-from plots.looks import assert_readable, labels
+from plots.looks import assert_readable, labels, ticks
 
 from asyncsim import plots
 from asyncsim.capacity.tradeoffs import USUAL
-from asyncsim.plots import style
+from asyncsim.plots import scales, style
 from asyncsim.plots.labels import dark
 from asyncsim.plots.style import COLOURS, look
 
@@ -48,7 +48,7 @@ def test_an_axis_has_a_few_ticks_however_long_it_is(low, high):
     ax = style.Picture("page").subplots()
     for kind, scale in itertools.product(KINDS, ("linear", "log") if low else ("linear",)):
         ax.set(xscale=scale, xlim=(low, high))
-        style.human(ax.xaxis, style.Scale("x", kind))
+        scales.human(ax.xaxis, scales.Scale("x", kind))
         ticks = ax.get_xticks()
         assert 2 <= len(ticks) <= 12 or (kind == "whole number" and high < 2)
         assert (ticks >= low - 1e-6 * (high - low)).all()
@@ -67,7 +67,22 @@ def test_an_axis_has_a_few_ticks_however_long_it_is(low, high):
 )  # fmt: skip
 def test_values_have_human_units(kind, value, text):
     """Durations, shares, money and clock times."""
-    assert style.Scale("x", kind).text(value) == text
+    assert scales.Scale("x", kind).text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "least", "unit"), [(58.5, 61.5, 58.8, "s"), (0.0, 7200.0, 15.0, "min")]
+)
+def test_ticks_of_an_axis_do_not_mix_units(low, high, least, unit):
+    """Near a change of unit, ticks of more than it would have decimals."""
+    ax = style.Picture("page").subplots()
+    ax.set(xlim=(low, high))
+    scales.human(ax.xaxis, scales.Scale("x", "duration"))
+    numbers, units = zip(*(text.split() for text in ticks(ax.xaxis)), strict=True)
+    assert set(units) == {unit}
+    assert min(float(number) for number in numbers if number != "0") == least
+    whole = scales.Scale("x", "duration").texts([0.0, 1800.0, 3600.0, 7200.0])
+    assert whole == ["0 s", "30 min", "1 h", "2 h"]
 
 
 @pytest.mark.parametrize("colour", COLOURS)
