@@ -329,7 +329,7 @@ def _without_findings(study: Study) -> str:
 
 def _csv(name: str, table: pd.DataFrame) -> str:
     """Return a link that downloads a table."""
-    words = f"{name.replace('_', ' ')}, as a CSV file".capitalize()
+    words = f"{name.replace('_', ' ').capitalize()}, as a CSV file"
     text = (output.write_csv_table(table) or "").encode(errors="backslashreplace")
     data = base64.b64encode(text).decode()
     return f'<p><a download="{name}.csv" href="data:text/csv;base64,{data}">{words}</a></p>'

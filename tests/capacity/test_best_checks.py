@@ -106,7 +106,7 @@ mixtures = st.builds(
 
 
 @pytest.mark.slow
-@settings(max_examples=times(20))
+@settings(max_examples=times(8))
 @given(singles | mixtures, st.floats(0.01, 1.0))
 def test_no_other_kind_of_strategy_is_better(external, share):
     """The best moments cost no more than the best of each other kind, but for their grid."""
