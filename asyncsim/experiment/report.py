@@ -178,8 +178,11 @@ def _findings(studies: Sequence[Study]) -> str:
         for study in (one for one in studies if one.scenario == scenario):
             sentences = [_sentence(one) for one in getattr(study, "findings", list)()]
             if several and len(study.strategies) == 1:  # its sentences need not name it
-                of = f"Under '{study.strategies[0]}': "
-                sentences = [one if of[6:-2] in one else f"{of}{one}" for one in sentences]
+                label = f"'{study.strategies[0]}'"
+                sentences = [
+                    one if label in one else f"Under {label}, {one[0].lower()}{one[1:]}"
+                    for one in sentences
+                ]
             found += sentences
         parts += f"<h3>{escape(name)}</h3>" if len(scenarios) > 1 and found else ""
         parts += _bullets(found, "findings")

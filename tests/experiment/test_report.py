@@ -383,7 +383,8 @@ def test_answers_under_several_strategies_name_theirs(tmp_path, office):
     first = text[: text.index("<h2>Method")]
     assert "which takes 50 ms" in unescape(written(tmp_path, answers))
     for answer in answers:
-        assert f"Under '{answer.strategies[0]}': {answer.findings()[0]}" in first
+        found = answer.findings()[0]
+        assert f"Under '{answer.strategies[0]}', {found[0].lower()}{found[1:]}" in first
 
 
 def test_a_sweep_states_what_its_strategies_do(tmp_path):
