@@ -256,7 +256,7 @@ def test_words_that_mean_nothing_are_refused(read, words):
     [
         (
             lambda: sim.Polling(every="5min"),
-            "Polling has no argument 'every' (it has interval, anchor, jitter=…, limit=…)",
+            "Polling has no argument 'every' (it has interval, anchor, jitter=…, limit=…, ",
         ),
         (lambda: sim.Polling("5min", ancor="clock"), "; did you mean 'anchor'?"),
         (lambda: sim.People(size=3, item_time=1), "People has no argument 'size' (it has team, "),
@@ -285,7 +285,7 @@ def test_an_argument_that_does_not_fit_is_named_with_those_there_are(make, messa
 def test_a_class_shows_its_own_arguments_to_an_editor():
     """The signature is that of its fields, and errors inside are not taken for wrong arguments."""
     assert list(inspect.signature(sim.Polling).parameters) == [
-        *("interval", "anchor", "jitter", "limit")
+        *("interval", "anchor", "jitter", "limit", "first", "window")
     ]
 
     class Broken(sim.Step):

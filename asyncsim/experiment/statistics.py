@@ -172,8 +172,13 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 
 
 def paired_interval(first: ArrayLike, other: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Return mean and t-interval of ``other - first``, in which common noise cancels."""
-    return mean_interval(np.asarray(other, float) - np.asarray(first, float), confidence)
+    """Return mean and t-interval of ``other - first``, in which common noise cancels.
+
+    Pairs of which both are infinite are left out.
+    """
+    with np.errstate(invalid="ignore"):
+        gaps = np.asarray(other, float) - np.asarray(first, float)
+    return mean_interval(gaps, confidence)
 
 
 def interval_of(values: list[float], confidence: float) -> Interval:

@@ -209,7 +209,8 @@ class Builder:
                 also = {"instants": instants, "instants_n": len(instants)}
                 return found | {"watch": state.BY_CLOCK} | also
             case Pauses():
-                intervals, go_on, kind, cap = list(checks.pauses), False, "none", 0.0
+                intervals = checks.intervals(0, len(checks.pauses)).tolist()
+                go_on, kind, cap = False, "none", 0.0
             case Intervals():
                 (intervals, go_on), kind, cap = (
                     self._intervals(checks),

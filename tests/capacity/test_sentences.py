@@ -127,7 +127,7 @@ def check(answer):
 
 
 @settings(
-    max_examples=thorough.times(20),
+    max_examples=thorough.times(12),
     suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow],
 )
 @given(st.data())
@@ -144,7 +144,7 @@ def herds_and_frontiers(scenario, strategy, seed):
     yield sim.herd_drain(scenario, strategy, seed=seed, **FEW)
 
 
-@settings(max_examples=thorough.times(10))
+@settings(max_examples=thorough.times(6))
 @given(scenarios(), STRATEGIES, st.integers(0, 9))
 def test_losses_are_in_the_sentences_of_herds_and_frontiers(scenario, strategy, seed):
     """With the share of the table; who is beaten is beaten in the table."""
