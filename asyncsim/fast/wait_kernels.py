@@ -250,9 +250,6 @@ def next_point(s: RunState, w: int, after: float) -> int:
     if s.grid_start[w] + k * s.interval <= after:
         k = grid_index(s.grid_start[w], s.interval, after)
         s.passed[w] = k - 1 - s.checks[w]
-    if s.windows_n:
-        k = in_window(s, w, k)
-        s.passed[w] = k - 1 - s.checks[w]
     return int(k)
 
 
@@ -303,6 +300,9 @@ def next_check(s: RunState, w: int) -> float:
     last = s.last_check[w]
     if s.watch == state.POLLS:
         k = next_point(s, w, last)
+        if s.windows_n:
+            k = in_window(s, w, k)
+            s.passed[w] = k - 1 - s.checks[w]
         due = s.grid_start[w] + k * s.interval
         return float(due if s.jitter == 0.0 else due + chance(s, state.K_JITTER, w, k) * s.jitter)
     if s.watch == state.BY_CLOCK:
