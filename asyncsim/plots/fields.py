@@ -74,7 +74,8 @@ def _metric_over_field(ax: Axes, lines: Mapping[str, pd.DataFrame], joined: bool
             ax.fill_between(x, low, high, color=looks[label]["color"], alpha=0.2, lw=0)
         else:
             style = looks[label] | {"linestyle": ""}
-            ax.errorbar(x, mean, [mean - low, high - mean], label=label, **style)
+            errors = np.array([mean - low, high - mean])
+            ax.errorbar(x, mean, errors, label=label, **style)
 
 
 @picture
