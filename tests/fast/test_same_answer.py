@@ -53,7 +53,7 @@ def assert_same_table(expected, found, name):
 stops = st.none() | st.sampled_from([1.0, 3600.0, 22 * 3600.0, 86400.0, 100_000.5])
 thorough = settings(
     deadline=None,
-    max_examples=times(120 if can_compile() else 15),
+    max_examples=times(90 if can_compile() else 12),
     suppress_health_check=list(HealthCheck),
 )
 
