@@ -109,6 +109,7 @@ class Record:
     open_count: int
     connection_seconds: float
     begin: float | None = None  # the end of a warm-up that was removed (`without_warm_up`)
+    store_seconds: float = 0.0  # busy seconds of the store's writers
     stopped: bool = False  # whether it was stopped at `end`, or came to its own end
 
     @property
@@ -137,7 +138,7 @@ class Record:
         k = int((last - first) // width)
         edge = first + k * width
         handled = self.deliveries.handled
-        begun = np.maximum(handled - server.callback_work, last)
+        begun = np.maximum(handled - server.callback_seconds, last)
         later = np.nansum(np.maximum(np.minimum(handled, edge + width) - begun, 0.0))
         most = server.workers * (last - edge)
         return float(busy[:k].sum() + min(max(busy[k] - later, 0.0), most))
