@@ -54,11 +54,8 @@ from asyncsim.errors import (
 from asyncsim.eventlog.write import write_event_log
 from asyncsim.experiment.compare import Comparison, compare
 from asyncsim.experiment.precision import NeededReplications, replications_for
-from asyncsim.experiment.report import report
 from asyncsim.experiment.simulate import simulate
 from asyncsim.experiment.statistics import QuantileInterval, quantile_interval
-from asyncsim.experiment.steady_state import SteadyState, steady_state
-from asyncsim.experiment.sweep import Sweep, sweep
 from asyncsim.live.endpoint import serve as _serve
 from asyncsim.live.open import Replay, finish_in_store, live, replay
 from asyncsim.live.records import OutgoingCall
@@ -112,6 +109,9 @@ from asyncsim.model.systems import (
     OnlineService,
     People,
 )
+from asyncsim.studies.report import report
+from asyncsim.studies.steady_state import SteadyState, steady_state
+from asyncsim.studies.sweep import Sweep, sweep
 from asyncsim.widgets import console as _console
 from asyncsim.widgets import explore
 from asyncsim.widgets import view as _view

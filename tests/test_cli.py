@@ -837,7 +837,7 @@ def test_a_sweep_is_resumed(scenario_file, tmp_path, capsys, monkeypatch):
     words += ["--replications", "2", "--vary", 'systems.ledger.days=Mon-Fri,"Mon, Tue"']
     assert main(words) == 0
     first = capsys.readouterr().out
-    monkeypatch.setattr("asyncsim.experiment.sweep.play", None)
+    monkeypatch.setattr("asyncsim.studies.sweep.play", None)
     assert main(words) == 0
     assert capsys.readouterr().out == first
     days = {row["systems.ledger.days"] for row in json.loads(first)["rows"]}

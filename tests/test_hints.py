@@ -9,7 +9,6 @@ import pytest
 import asyncsim as sim
 from asyncsim.capacity.target import Target
 from asyncsim.cli.strategy_parser import parse_strategy
-from asyncsim.experiment.parameters import points_of
 from asyncsim.model import scenario_files
 from asyncsim.model.calendar import clock_or_cron, holiday_calendar, zone_name
 from asyncsim.model.distributions import as_distribution
@@ -27,6 +26,7 @@ from asyncsim.model.units import (
     rate,
     window,
 )
+from asyncsim.studies.parameters import points_of
 
 LEDGER = sim.Scenario.load("example:nightly_ledger")
 POLLING = sim.Polling("15min")

@@ -22,6 +22,7 @@ ROOMS = [
     "engine",
     "fast",
     "experiment",
+    "studies",
     "verification",
     "eventlog",
     "capacity",

@@ -36,7 +36,6 @@ from asyncsim.engine.metrics import TOTALS, metric_in_words, metric_scale, metri
 from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.output import table_html
-from asyncsim.experiment.parameters import OF_STRATEGY, fields_of, scaled_value
 from asyncsim.experiment.stability import outside_overloads
 from asyncsim.experiment.statistics import Uneven, paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
@@ -46,6 +45,7 @@ from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
 from asyncsim.model.words import counted, field_in_words, is_probability, with_unresumed
+from asyncsim.studies.parameters import OF_STRATEGY, fields_of, scaled_value
 
 if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
@@ -77,7 +77,7 @@ class PlannerAnswer(ABC):
 
     @property
     def _evidence(self) -> str:
-        own: Any = self  # a study, see `experiment/report.py`
+        own: Any = self  # a study, see `studies/report.py`
         return (
             f"{own.scenario.name}: {own.question}; {own.replications} replications, seed "
             f"{own.seed}, {percent(own.confidence)} intervals"

@@ -24,7 +24,7 @@ from asyncsim.engine.metrics import metric_text
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
 from asyncsim.errors import ScenarioError
-from asyncsim.experiment import parameters, replications, stability, statistics
+from asyncsim.experiment import replications, stability, statistics
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval
@@ -35,6 +35,7 @@ from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.units import SECONDS_PER_UNIT, nearest, number_text, percent, text_of
 from asyncsim.model.validation import scenario_error
 from asyncsim.model.words import counted, field_in_words, is_probability
+from asyncsim.studies import parameters
 
 Found = tuple[float | None, float | None, float | None]  # an answer and the ends of its interval
 RANGE = "must be two values (low, high), such as ('1min', '1h'), (1, 64) or ('50/h', '5000/h')"

@@ -12,13 +12,13 @@ import re
 from asyncsim.capacity.search import WORKERS_FIELD, Evaluations, Found, SearchSpace
 from asyncsim.engine.loads import overload_in_words
 from asyncsim.engine.metrics import TOTALS, is_number, metric_in_words
-from asyncsim.experiment.parameters import OF_STRATEGY
 from asyncsim.experiment.stability import outside_overloads
 from asyncsim.experiment.statistics import paired_interval, share_interval, span_text
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import SECONDS_PER_UNIT, number_text, percent, text_of
 from asyncsim.model.words import counted, field_in_words
+from asyncsim.studies.parameters import OF_STRATEGY
 
 INTERVAL, RATE = "strategy.interval", "arrivals.rate"
 OVERLOADED = "more work comes than can be done"

@@ -37,12 +37,12 @@ from asyncsim.eventlog.write import write_event_log
 from asyncsim.experiment.compare import FIGURE, Comparison, compare
 from asyncsim.experiment.output import check_folder, named_file, save_picture, save_table, writing
 from asyncsim.experiment.simulate import simulate
-from asyncsim.experiment.sweep import Sweep, sweep
 from asyncsim.fast.background_compilation import warm_up
 from asyncsim.model.examples import example_files, examples_folder
 from asyncsim.model.scenario_files import scenario_file
 from asyncsim.model.schema import json_schema
 from asyncsim.model.validation import choice, shown
+from asyncsim.studies.sweep import Sweep, sweep
 from asyncsim.verification.verify import MEANING, verify
 
 QUESTIONS: dict[str, Callable[..., Capacity]] = {

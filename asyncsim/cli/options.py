@@ -13,13 +13,13 @@ from attrs import frozen
 from asyncsim.engine.metrics import METRICS
 from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import event_log_format
-from asyncsim.experiment.checklist import Study
 from asyncsim.experiment.output import check_writable, named_file, writing
-from asyncsim.experiment.report import report, report_file
 from asyncsim.model.profiles import PROFILES
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import scenario_file
 from asyncsim.model.units import per_cent
+from asyncsim.studies.checklist import Study
+from asyncsim.studies.report import report, report_file
 
 STRATEGY_HELP = (
     "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "

@@ -1,4 +1,4 @@
-"""Experiments: simulate, compare, replicate, sweep, and analyse the output.
+"""Experiments: simulate, replicate, compare, and put intervals around the answer.
 
 Begin with `asyncsim.experiment.simulate`, then read `replications` and `compare`.
 """

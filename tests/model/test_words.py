@@ -8,7 +8,6 @@ from hypothesis import given
 from scenarios import strategies
 
 import asyncsim as sim
-from asyncsim.experiment.checklist import in_words
 from asyncsim.model.distributions import DISTRIBUTIONS
 from asyncsim.model.examples import example_files
 from asyncsim.model.specifications import ClockTimes, Kind, Pauses, StrategySpecification
@@ -23,6 +22,7 @@ from asyncsim.model.words import (
     strategy_in_words,
     time_in_words,
 )
+from asyncsim.studies.checklist import in_words
 
 DISTRIBUTION_WORDS = {
     "fixed": (sim.fixed("2s"), "2 s"),

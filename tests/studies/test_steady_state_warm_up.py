@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 import asyncsim as sim
 from asyncsim.experiment import theory
-from asyncsim.experiment.steady_state import (
+from asyncsim.studies.steady_state import (
     CUT_LEVEL_OF_ONE,
     TREND_LEVEL,
     differs,

@@ -24,7 +24,13 @@ import pandas as pd
 from asyncsim.engine.metrics import metric_in_words
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment import output
-from asyncsim.experiment.checklist import (
+from asyncsim.model import scenario_files
+from asyncsim.model.html import bullets_html, process_html
+from asyncsim.model.scenario import Scenario
+from asyncsim.model.units import percent
+from asyncsim.model.validation import scenario_error
+from asyncsim.model.words import length_in_words
+from asyncsim.studies.checklist import (
     ChecklistItem,
     Study,
     checklist,
@@ -32,12 +38,6 @@ from asyncsim.experiment.checklist import (
     runs_in_words,
     scenarios_of,
 )
-from asyncsim.model import scenario_files
-from asyncsim.model.html import bullets_html, process_html
-from asyncsim.model.scenario import Scenario
-from asyncsim.model.units import percent
-from asyncsim.model.validation import scenario_error
-from asyncsim.model.words import length_in_words
 
 MOST_ROWS = 300  # of a table on the page; the file to download has all
 SHARPNESS = 1.6  # pixels of a picture for each pixel of the page

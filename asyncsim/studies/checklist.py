@@ -18,11 +18,11 @@ import pandas as pd
 
 from asyncsim.engine.metrics import metric_in_words
 from asyncsim.experiment.replications import distinct
-from asyncsim.experiment.steady_state import SteadyState
 from asyncsim.model.process import AsyncStep, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.units import number_text
 from asyncsim.model.words import elements_in_words, period_in_words, server_in_words, time_in_words
+from asyncsim.studies.steady_state import SteadyState
 
 MOST_METRICS = 30
 MOST_LETTERS = 1000  # of the description of a part; the scenario file has all of it

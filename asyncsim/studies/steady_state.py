@@ -201,7 +201,7 @@ def steady_state(
     the waits armed or the instances arrived in it, or over its time, weighted by their number or
     its seconds. The last cycle is left out: no further arrivals compete with those at its end.
 
-    MSER-5 (`asyncsim.experiment.steady_state.mser5`) finds the warm-up in the cycles averaged over
+    MSER-5 (`asyncsim.studies.steady_state.mser5`) finds the warm-up in the cycles averaged over
     replications. Its cut is made if what it leaves out differs from the rest by more than chance;
     in a single run, whose chance peaks look like a warm-up, by far more. Student's t applies to the
     means of what is left of several replications (replication/deletion; Law, Simulation Modeling

@@ -22,13 +22,13 @@ import numpy as np
 from asyncsim.engine.metrics import METRICS
 from asyncsim.errors import ScenarioError, warn
 from asyncsim.experiment.output import named_file
-from asyncsim.experiment.parameters import Point, Values
 from asyncsim.model import scenario_files
 from asyncsim.model.distributions import Floats
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.validation import scenario_error
 from asyncsim.platform import database_hint
+from asyncsim.studies.parameters import Point, Values
 
 TABLES = """
 create table sweep (what text primary key, is_ text not null);

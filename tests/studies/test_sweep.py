@@ -15,10 +15,10 @@ from handed_out import assert_handed_out
 
 import asyncsim as sim
 from asyncsim.engine.metrics import metrics_of
-from asyncsim.experiment import sweep as tasks
-from asyncsim.experiment.checkpoint import Checkpoint
 from asyncsim.model.scenario import changed
 from asyncsim.model.units import seconds_of_day
+from asyncsim.studies import sweep as tasks
+from asyncsim.studies.checkpoint import Checkpoint
 
 PAIR = [sim.Callback("1s"), sim.Polling("5min")]
 GRID = {"server.workers": [1, 2], "systems.ledger.start": ["20:00", "22:00"]}

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment import report as page
-from asyncsim.experiment.checklist import checklist
+from asyncsim.studies import report as page
+from asyncsim.studies.checklist import checklist
 
 pytestmark = pytest.mark.slow
 

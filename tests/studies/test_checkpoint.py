@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment import checkpoint
+from asyncsim.studies import checkpoint
 
 GRID = {"server.workers": [1, 2, 3]}
 PAIR = [sim.Callback("1s"), sim.Polling("5min")]

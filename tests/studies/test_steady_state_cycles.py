@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import asyncsim as sim
-from asyncsim.experiment.steady_state import SERIES, cycle_edges, resolution, unended
 from asyncsim.model.calendar import Calendar
+from asyncsim.studies.steady_state import SERIES, cycle_edges, resolution, unended
 
 SCENARIO = sim.Scenario(
     name="nights",

@@ -34,17 +34,8 @@ from asyncsim.engine.metrics import (
 )
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_scenario
-from asyncsim.experiment.checkpoint import Checkpoint, identity
 from asyncsim.experiment.claims import sweep_claims
 from asyncsim.experiment.output import table_html
-from asyncsim.experiment.parameters import (
-    Point,
-    format_error,
-    points_of,
-    scaled_value,
-    swept_labels,
-    takes_durations,
-)
 from asyncsim.experiment.replications import (
     STILL_OPEN,
     Replications,
@@ -65,6 +56,15 @@ from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import count, percent
 from asyncsim.model.validation import argument, cached_table, scenario_error
 from asyncsim.model.words import field_in_words, is_probability, length_in_words, with_unresumed
+from asyncsim.studies.checkpoint import Checkpoint, identity
+from asyncsim.studies.parameters import (
+    Point,
+    format_error,
+    points_of,
+    scaled_value,
+    swept_labels,
+    takes_durations,
+)
 
 if TYPE_CHECKING:
     from asyncsim.plots.scales import Scale
