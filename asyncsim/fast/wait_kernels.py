@@ -94,11 +94,13 @@ def go_on(s: RunState, node: int) -> None:
 def resume(s: RunState, w: int) -> None:
     """Close a wait that is finished, and resume the process, perhaps after a delay."""
     close(s, w, state.FINISHED)
-    if s.delays_steps and (delay := s.step_delay[w if s.step_delays_vary else 0]):
-        s.closed[w] = math.nan
-        count_open(s, 1)
-        push(s, s.now + delay, state.WORK_ENDED, s.key_of[w], -1 - w)
-        return
+    if s.delays_steps:
+        delay = s.step_delay[w] if s.step_delays_vary else s.step_delay[0]
+        if delay:
+            s.closed[w] = math.nan
+            count_open(s, 1)
+            push(s, s.now + delay, state.WORK_ENDED, s.key_of[w], -1 - w)
+            return
     s.left[w], s.outcome[w] = s.now, state.RESUMED
     go_on(s, s.on_resumed[s.call_of[w]])
 
