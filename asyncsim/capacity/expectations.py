@@ -128,7 +128,7 @@ class Expectations:
         return "; no wait reaches its time-out" if timed - self.noticing.late else ""
 
     def _worker_load(self) -> Estimate:
-        flow, doubt = self.flow, self.flow.doubt
+        flow, doubt = self.flow, self.flow.doubt or self.noticing.slower
         full = any(one.value > 1 for one in self.loads.values())
         steps = [part for part in self.noticing.parts if part.name in flow.sure]
         work = sum(flow.visits[part.name] * work_of(part).mean for part in steps)
@@ -179,8 +179,8 @@ class Expectations:
     def _waiting(self) -> Found:
         """Return the mean time that a job waits for a worker, where one formula has it."""
         own, rate = self._first_job(), rate_day_and_night(self.scenario)
-        if self.flow.doubt:
-            return self.flow.doubt
+        if doubt := self.flow.doubt or self.noticing.slower:
+            return doubt
         if not self._jobs:
             return 0.0, "no work", "no job takes worker time"
         notices = self.noticing.each and any(map(self.noticing.jobs, self.calls))

@@ -11,7 +11,7 @@ from attrs import astuple, fields
 
 from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
 from asyncsim.capacity.noticing import ERLANG, POLLACZEK
-from asyncsim.engine.loads import WORKERS
+from asyncsim.engine.loads import WORKERS, named
 from asyncsim.model.html import cells_html, findings_html, result_html
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
@@ -150,11 +150,6 @@ def _overload_sentence(load: Estimate) -> str:
     who, verb = ("The workers", "need") if load.part == WORKERS else (repr(load.part), "needs")
     text = f"{number_in_words(load)} of the time there is"
     return f"{who} {verb} {text}: the queue grows without end."
-
-
-def named(part: str) -> str:
-    """Return a part in a sentence: the name of a system in quotes."""
-    return part if part == WORKERS else repr(part)
 
 
 def number_in_words(one: Estimate) -> str:

@@ -183,8 +183,13 @@ def without_warm_up(record: Record, begin: float) -> Record:
     until = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
     since = np.maximum(record.waits.armed, begin)
     k = round(begin / record.resolution)
+    loads = {job: _load(load, k, record.resolution) for job, load in record.loads.items()}
+    noticed, kept_jobs = (
+        sum(found[job].jobs for job in (Job.CHECK, Job.CALLBACK)) for found in (record.loads, loads)
+    )
     return attrs.evolve(
         record,
+        store_seconds=record.store_seconds * kept_jobs / max(noticed, 1),
         begin=begin,
         arrived=record.arrived[first:],
         ended=record.ended[first:],
@@ -192,7 +197,7 @@ def without_warm_up(record: Record, begin: float) -> Record:
         steps=[_kept(columns, rows, first) for columns in record.steps],
         waits=waits,
         deliveries=_kept(record.deliveries, record.deliveries.row, first),
-        loads={job: _load(load, k, record.resolution) for job, load in record.loads.items()},
+        loads=loads,
         longest_queue=math.nan,
         open_seconds=float(np.maximum(until - since, 0.0).sum()),
         open_count=int(np.sum(waits.outcome == WaitOutcome.WAITING)),

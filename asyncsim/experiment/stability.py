@@ -191,7 +191,7 @@ class _Walk:
         if (known := self.known) is None or self.system is not None:
             return 0.0
         server = self.scenario.server
-        parts = (known.deliveries, server.callback_work), (known.checks, server.poll_work)
+        parts = (known.deliveries, server.callback_seconds), (known.checks, server.check_seconds)
         return min((work for part, work in parts if part is not None), default=0.0)
 
 
@@ -278,7 +278,7 @@ def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection
             return False
         case Grid() | Intervals() | Pauses() | ClockTimes() as schedule if schedule.limit:
             return False
-    if not scenario.server.poll_work:
+    if not scenario.server.check_seconds:
         return False
     calls = scenario.process.of_type(AsyncStep)
     return any(step.timeout is None for step in calls if step.system in systems)
