@@ -165,7 +165,7 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
     )
 
 
-class Queue:
+class BookedServers:
     """Identical servers over one FIFO queue, booked ahead as in `LanePool`."""
 
     def __init__(self, count: int) -> None:
@@ -197,7 +197,7 @@ class Queue:
         return work * (1.0 + slows_down * sum(self.load_now(now)))
 
 
-class Store(Queue):
+class BookedStore(BookedServers):
     """The store beside the workers, which they ask in the order in which they begin their jobs."""
 
     def __init__(self, store: SharedStore) -> None:
@@ -218,14 +218,14 @@ class Store(Queue):
         return end
 
 
-class Workers(Queue):
+class Workers(BookedServers):
     """The workers of a server; only jobs that take time are booked."""
 
     def __init__(
         self, count: int, resolution: float, store: SharedStore | None = None, slows_down: float = 0
     ) -> None:
         super().__init__(count)
-        self.store = Store(store) if store else None
+        self.store = BookedStore(store) if store else None
         self._slows_down = slows_down
         self.loads = [Load(resolution) for _ in Job]
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import frozen
 
+from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.result import Record
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
@@ -45,7 +46,13 @@ class Asked:
             node = nodes[index]
             if isinstance(node, Call):
                 waits[node.step.system] += number
-        busy = sum(load.busy_seconds for load in record.loads.values())
+        busy, server = sum(load.busy_seconds for load in record.loads.values()), scenario.server
+        if server.has_store:  # workers that wait for it are not what is short
+            own = {Job.CHECK: server.check_seconds, Job.CALLBACK: server.callback_seconds}
+            loads = {job: record.loads[job] for job in own}
+            busy -= sum(
+                max(one.busy_seconds - one.jobs * own[job], 0) for job, one in loads.items()
+            )
         return cls(len(record.arrived), waits, busy, record.store_seconds)
 
 
