@@ -203,8 +203,8 @@ class WorkflowServer:
     def grows_slower(self) -> str:
         """Why a job may take longer than its own work, if it may."""
         if self.slows_down:
-            return "a job takes the longer, the more of them the server has"
-        return "checks and callbacks wait for the store, too" if self.has_store else ""
+            return "jobs take longer, the more of them there are"
+        return "checks and callbacks also wait for the store" if self.has_store else ""
 
 
 # --- prices -------------------------------------------------------------------------------------
