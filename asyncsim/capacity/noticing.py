@@ -87,6 +87,7 @@ class Noticing:
     def __init__(self, scenario: Scenario, strategy: Strategy, instances: float) -> None:
         self.scenario, self.strategy, self.instances = scenario, strategy, instances
         self.server, self.found = scenario.server, known_specification(strategy)
+        self.slower = self.server.grows_slower
         self.calls = scenario.process.of_type(AsyncStep)
         parts = scenario.process.parts()
         self.parts = [part for part in parts if isinstance(part, Step | AsyncStep)]
@@ -133,11 +134,6 @@ class Noticing:
         lost = f"a callback may come before the wait of {early[0]!r} is armed" if early else ""
         refused = REFUSED if self.server.finish_limit is not None else ""
         return 1.0 - sent.loss ** (len(sent.retries) + 1), refused or lost
-
-    @property
-    def slower(self) -> str:
-        """Why jobs may take longer than their own work, if they may."""
-        return self.server.grows_slower
 
     @property
     def each(self) -> float:

@@ -128,7 +128,7 @@ def losses(tried: Evaluations, values: list[float]) -> str:
 
 
 def overloads(scenario: Scenario, strategy: Strategy, field: str = "") -> list[str]:
-    """Return a sentence for each external system that is overloaded, whatever a field is."""
+    """Return a sentence for the store and each system that is overloaded, whatever a field is."""
     never = "; no number of workers changes this" if field == WORKERS_FIELD else ""
     if field.startswith(OF_STRATEGY):
         never = "; no strategy changes this"

@@ -156,6 +156,10 @@ def test_an_overloaded_store_is_named():
         comparison = sim.compare(scenario, [sim.Callback()], replications=2, progress=False)
         text = " ".join(comparison.findings())
         assert ("The store is overloaded" in text, "workers are over" in text) == (load > 1, False)
+    target, effort = "mean_latency <= 20s", {"replications": 2, "progress": False}
+    answer = sim.fewest_workers(scenario, sim.Callback(), target, between=(1, 64), **effort)
+    assert answer.value is None
+    assert "the store is overloaded" in " ".join(answer.findings())
 
 
 def test_closed_forms_add_the_delay_and_cannot_tell_of_the_store():
