@@ -132,10 +132,11 @@ def overloads(scenario: Scenario, strategy: Strategy, field: str = "") -> list[s
     never = "; no number of workers changes this" if field == WORKERS_FIELD else ""
     if field.startswith(OF_STRATEGY):
         never = "; no strategy changes this"
-    return [
+    texts = [
         f"{overload_in_words(name, f'at least {percent(load)}')}{never}."
         for name, load in outside_overloads(scenario, strategy).items()
     ]
+    return [text[:1].upper() + text[1:] for text in texts]
 
 
 # --- answers --------------------------------------------------------------------------------------

@@ -159,7 +159,8 @@ def test_an_overloaded_store_is_named():
     target, effort = "mean_latency <= 20s", {"replications": 2, "progress": False}
     answer = sim.fewest_workers(scenario, sim.Callback(), target, between=(1, 64), **effort)
     assert answer.value is None
-    assert "the store is overloaded" in " ".join(answer.findings())
+    assert "The store is overloaded" in " ".join(answer.findings())
+    assert "The store needs at least 160 % of the time" in sim.explain(scenario).sentences[0]
 
 
 def test_closed_forms_add_the_delay_and_cannot_tell_of_the_store():
