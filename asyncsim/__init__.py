@@ -83,7 +83,13 @@ from asyncsim.model.profiles import Profile, profiles
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer, cost_presets
+from asyncsim.model.server import (
+    CostModel,
+    FinishPolicy,
+    SharedStore,
+    WorkflowServer,
+    cost_presets,
+)
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -172,6 +178,7 @@ __all__ = [
     "ScenarioError",
     "SerialNumberError",
     "Session",
+    "SharedStore",
     "Simulation",
     "State",
     "SteadyState",

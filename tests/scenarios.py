@@ -42,7 +42,7 @@ from asyncsim.model.process import (
     Step,
 )
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer
+from asyncsim.model.server import CostModel, FinishPolicy, SharedStore, WorkflowServer
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -272,8 +272,22 @@ def servers(draw: st.DrawFn) -> WorkflowServer:
     )
     work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
     return WorkflowServer(
-        draw(st.integers(1, 3)), draw(work), draw(work), policy, draw(st.none() | limits)
+        draw(st.integers(1, 3)),
+        draw(work),
+        draw(work),
+        policy,
+        draw(st.none() | limits),
+        engine_delay=draw(st.just(Fixed(0.0)) | laws()),
+        **draw(bottlenecks()),
     )
+
+
+def bottlenecks() -> st.SearchStrategy[dict[str, object]]:
+    """Make fields of a server with a store, slower under load, or (mostly) neither."""
+    work, slows = st.sampled_from([0.0, 1.0, 10.0]), st.sampled_from([0.0, 0.0, 0.25, 1.0])
+    store = st.builds(SharedStore, work, work, st.integers(1, 2), slows)
+    some = st.fixed_dictionaries({"store": store, "slows_down": slows})
+    return st.just({}) | st.just({}) | some
 
 
 @st.composite
@@ -417,7 +431,11 @@ def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
         systems={"system": draw(st.just(batch) | systems())},
         arrivals=ArrivalTimes(sorted(draw(st.lists(instants, min_size=least, max_size=60)))),
         server=WorkflowServer(
-            draw(st.integers(1, 3)), poll_work, draw(times), finish_limit=draw(st.none() | limits)
+            draw(st.integers(1, 3)),
+            poll_work,
+            draw(times),
+            finish_limit=draw(st.none() | limits),
+            **draw(bottlenecks()),
         ),
         length=DAY,
     )

@@ -62,6 +62,7 @@ NAMES = [
     "ScenarioError",
     "SerialNumberError",
     "Session",
+    "SharedStore",
     "Simulation",
     "State",
     "SteadyState",

@@ -23,9 +23,16 @@ from asyncsim.capacity.noticing import (
     takes_all,
     work_of,
 )
-from asyncsim.engine.loads import WORKERS, capacity_of, goes_on, instances_of_a_week, load_of
+from asyncsim.engine.loads import (
+    STORE,
+    WORKERS,
+    capacity_of,
+    goes_on,
+    instances_of_a_week,
+    load_of,
+)
 from asyncsim.experiment import theory
-from asyncsim.experiment.stability import least_work
+from asyncsim.experiment.stability import least_loads, least_work
 from asyncsim.model.arrivals import ARRIVALS, ArrivalTimes, Poisson, Regular, UniformArrivals
 from asyncsim.model.calendar import starting_pattern
 from asyncsim.model.distributions import Duration, Fixed
@@ -84,6 +91,9 @@ class Expectations:
         self.flow = self._flow()
         self.loads = {name: self._system_load(name) for name in scenario.systems}
         self.loads = {WORKERS: self._worker_load(), **self.loads}
+        if (least := least_loads(scenario, strategy).get(STORE)) is not None:
+            found = least, "offered load", "at least one check or callback of each wait"
+            self.loads[STORE] = estimate(STORE, LOAD, "1", found, at_least=True)
 
     # --- loads ------------------------------------------------------------------------------------
 
@@ -128,7 +138,7 @@ class Expectations:
         return "; no wait reaches its time-out" if timed - self.noticing.late else ""
 
     def _worker_load(self) -> Estimate:
-        flow, doubt = self.flow, self.flow.doubt
+        flow, doubt = self.flow, self.flow.doubt or self.noticing.slower
         full = any(one.value > 1 for one in self.loads.values())
         steps = [part for part in self.noticing.parts if part.name in flow.sure]
         work = sum(flow.visits[part.name] * work_of(part).mean for part in steps)
@@ -179,8 +189,8 @@ class Expectations:
     def _waiting(self) -> Found:
         """Return the mean time that a job waits for a worker, where one formula has it."""
         own, rate = self._first_job(), rate_day_and_night(self.scenario)
-        if self.flow.doubt:
-            return self.flow.doubt
+        if doubt := self.flow.doubt or self.noticing.slower:
+            return doubt
         if not self._jobs:
             return 0.0, "no work", "no job takes worker time"
         notices = self.noticing.each and any(map(self.noticing.jobs, self.calls))
@@ -364,6 +374,8 @@ class Expectations:
         """Yield every estimate: loads, waiting, batches, and each step that waits."""
         yield self.loads[WORKERS]
         yield estimate(WORKERS, "waiting for a worker", "s", self._waiting())
+        if STORE in self.loads:
+            yield self.loads[STORE]
         for name, link in self.noticing.links.items():
             yield self.loads[name]
             if isinstance(link, Batch):

@@ -210,7 +210,11 @@ def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
     at_end = isinstance(batch, Batch) and batch.results == "at end"
     specification = specification_of(strategy)
     plain = specification is not None and specification.only_certain_callbacks
-    return at_end and plain and scenario.server.finish_limit is None
+    server = scenario.server
+    delayed = not isinstance(server.engine_delay, Fixed)
+    in_turn = not server.has_store or not (server.callback_work or server.store.slows_down)
+    alike = in_turn and not (delayed or server.slows_down)
+    return at_end and plain and alike and server.finish_limit is None
 
 
 def _bound(run: Run, callbacks: int, spread: float) -> float:
@@ -221,9 +225,11 @@ def _bound(run: Run, callbacks: int, spread: float) -> float:
         admitted = theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
     elif limit is not None:
         admitted = theory.window_drained(callbacks, limit.most, limit.seconds)
-    handled = theory.herd_drained(callbacks, server.workers, server.callback_work)
-    last = max(handled, admitted + server.callback_work)
-    return max(last - spread, server.callback_work)
+    each, store, delay = server.callback_seconds, server.store, server.engine_delay
+    handled = theory.herd_drained(callbacks, server.workers, each)
+    stored = theory.herd_drained(callbacks, store.writers, store.callback_work)
+    last = max(handled, stored + server.callback_work, admitted + each)
+    return max(last - spread, each) + (delay.value if isinstance(delay, Fixed) else 0.0)
 
 
 def _others(run: Run, at: float) -> int:

@@ -87,6 +87,7 @@ class Noticing:
     def __init__(self, scenario: Scenario, strategy: Strategy, instances: float) -> None:
         self.scenario, self.strategy, self.instances = scenario, strategy, instances
         self.server, self.found = scenario.server, known_specification(strategy)
+        self.slower = self.server.grows_slower
         self.calls = scenario.process.of_type(AsyncStep)
         parts = scenario.process.parts()
         self.parts = [part for part in parts if isinstance(part, Step | AsyncStep)]
@@ -111,7 +112,10 @@ class Noticing:
                 notice = Notice(f"the wait may time out after {after}")
             elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
-            elif call.timeout is not None and notice.formula:
+            elif notice.formula and (delay := self.server.engine_delay.mean):
+                formula, latency = f"{notice.formula}; engine delay", notice.latency + delay
+                notice = evolve(notice, formula=formula, latency=latency)
+            if call.timeout is not None and notice.formula:
                 why = f"{notice.why}; no wait reaches its time-out of {after}"
                 notice = evolve(notice, why=why)
             self.of[call.name] = notice
@@ -135,12 +139,13 @@ class Noticing:
     def each(self) -> float:
         """Worker seconds of a check, or of a callback where nothing is checked."""
         checked = self.found is not None and self.found.checks is not None
-        return self.server.poll_work if checked else self.server.callback_work
+        return self.server.check_seconds if checked else self.server.callback_seconds
 
     def jobs(self, call: AsyncStep) -> float:
         """Return the number of checks and callbacks of a wait that take worker time."""
         notice = self.of[call.name]
-        pairs = (notice.checks, self.server.poll_work), (notice.handled, self.server.callback_work)
+        server = self.server
+        pairs = (notice.checks, server.check_seconds), (notice.handled, server.callback_seconds)
         return sum(n for n, time in pairs if time) if notice.formula else math.nan
 
     def work(self, call: AsyncStep) -> float:
@@ -236,6 +241,8 @@ class Noticing:
         copies = 2 * self.server.callback_work if found and found.deliveries else 0.0
         each = sum(work_of(part).mean for part in self.parts) + copies * len(self.calls)
         checks, busy = found.checks if found and poll else None, number * size * poll / workers
+        if self.slower:
+            return False
         rare = checks is None or (isinstance(checks, Grid) and busy <= checks.interval / 2)
         return rare and day * each / workers <= min(day / rate, night) / 2
 
@@ -254,7 +261,7 @@ class Noticing:
         external, poll, found = self.external[call.name], self.server.poll_work, self.found
         refused = found and found.deliveries and self.server.finish_limit is not None
         early = self._armed_early(call)
-        if found is None or (reason := early or (REFUSED if refused else "")):
+        if found is None or (reason := early or (REFUSED if refused else "") or self.slower):
             return Notice(self.doubt if found is None else reason)
         match found.checks, found.deliveries:
             case None, None:
@@ -485,14 +492,16 @@ class Noticing:
             stay = self._stays if jobs else 0.0
             number = min(day * (1 + stay / DAY), rate * (HOUR + stay))
             few = len(jobs) <= MOST_BOUNDS and number < math.inf
-            found = few and theory.work_is_below(level, number, jobs, size)
+            found = few and not self.slower and theory.work_is_below(level, number, jobs, size)
             self._certain[key] = not jobs or found
         return self._certain[key]
 
     @cached_property
     def _stays(self) -> float:
         """How long an instance may wait outside, in seconds."""
-        return sum(map(self._stay, self.calls))
+        delay = self.server.engine_delay
+        after = delay.value if isinstance(delay, Fixed) else math.inf
+        return sum(self._stay(call) + after for call in self.calls)
 
     def _stay(self, call: AsyncStep) -> float:
         """Return how long a wait is open at most, as far as it takes worker time."""

@@ -19,7 +19,7 @@ import pandas as pd
 from attrs import Factory, define, evolve, fields_dict, frozen
 
 from asyncsim.capacity.target import Measure, Target
-from asyncsim.engine.loads import NEARLY_FULL, WORKERS, Asked, goes_on, shares
+from asyncsim.engine.loads import NEARLY_FULL, STORE, WORKERS, Asked, goes_on, named, shares
 from asyncsim.engine.metrics import metric_text
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
@@ -407,7 +407,9 @@ class Evaluations:
         most: dict[str, Interval] = {}
         for strategy, runs in zip(strategies, self.runs(x), strict=True):
             loads = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
-            busy = shares(scenario, runs.demand).get(WORKERS, 0.0)
+            seen = shares(scenario, runs.demand)
+            loads |= {STORE: Interval(seen[STORE], 0.0, len(runs.demand))} if STORE in seen else {}
+            busy = seen.get(WORKERS, 0.0)
             least = stability.least_busy(scenario, strategy, self.target.lost)
             busy = max(least, busy)  # runs may have seen less
             loads[WORKERS] = Interval(busy, 0.0, len(runs.demand))
@@ -425,7 +427,7 @@ class Evaluations:
             if self.overload(x).certain or name != WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
-                f"{where} {name if name == WORKERS else repr(name)} would need "
+                f"{where} {named(name)} would need "
                 f"{number_text(100 * load.mean)} %{half} of the time there is, if all days are "
                 f"alike{backlog * (load.mean > 1)}"
             )

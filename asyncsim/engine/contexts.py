@@ -53,6 +53,8 @@ class _Simulation(Protocol):
     connections: HeldConnections
     poll_work: float
     callback_work: float
+    check_seconds: float  # with the part at the store
+    callback_seconds: float
     admission: Admission | None  # of callbacks, if the server has a limit
     deliveries: DeliveryLog
     collections: set[float]  # instants at which a batch collects what has been submitted
@@ -122,7 +124,7 @@ class WaitContext:
         if not self._is_open():
             return True
         asked = start = end = self.now
-        if simulation.poll_work:
+        if simulation.check_seconds:
             start, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
         elif wait.completed > start and start in simulation.collections:
@@ -165,7 +167,7 @@ class WaitContext:
         is_open = self._is_open()
         if not is_open and start - asked <= NO_LENGTH:
             return True  # cut before it had any length: such a request does not count
-        if is_open and simulation.poll_work:
+        if is_open and simulation.check_seconds:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
         return self._answered(asked, wait.completed <= start, end)
@@ -185,7 +187,7 @@ class WaitContext:
         if simulation.admission and simulation.admission.admit(self.now):
             self._add_delivery(RATE_LIMITED, attempt, sent, arrived)
             return False
-        if simulation.callback_work:
+        if simulation.callback_seconds:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
             yield self._event(EventKind.CALLBACK_HANDLED, handled)
         answer = simulation.finish(wait)
@@ -344,7 +346,11 @@ class CheckFastForward:
     def of(cls, simulation: _Simulation) -> CheckFastForward | None:
         """Return the fast-forward of a simulation, or None if its checks have to be played."""
         schedule = schedule_of(simulation.strategy)
-        if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
+        if (
+            schedule is None
+            or schedule.limit is not None
+            or simulation.scenario.server.check_seconds
+        ):
             return None
         return cls(simulation, schedule)
 

@@ -77,10 +77,12 @@ class Simulation:
         self.clock = self.skipped.clock if self.skipped else Environment()
         self.graph = Graph.of(scenario.process)
         self.waits = waits or Waits(scenario.server.policy)
-        self.workers = Workers(scenario.server.workers, seconds("resolution", resolution))
-        self.poll_work = scenario.server.poll_work
-        self.callback_work = scenario.server.callback_work
-        self.admission = admission(scenario.server.finish_limit)
+        server = scenario.server
+        store, width = server.store if server.has_store else None, seconds("resolution", resolution)
+        self.workers = Workers(server.workers, width, store, server.slows_down)
+        self.poll_work, self.callback_work = server.poll_work, server.callback_work
+        self.check_seconds, self.callback_seconds = server.check_seconds, server.callback_seconds
+        self.admission = admission(server.finish_limit)
         self.connections = contexts.HeldConnections(self.clock)
         self.arrived = 0
         self.deliveries = contexts.DeliveryLog()
@@ -330,6 +332,19 @@ class Simulation:
         return answer
 
     def _resume(self, wait: Wait) -> None:
+        """Resume a finished step, after the delay of the engine, for which its wait stays open."""
+        context = contexts.WaitContext(self, wait, EventKind.WORK_ENDED)
+        delay, now = context.duration("engine delay", self.scenario.server.engine_delay), self.now
+        if delay:
+            self.waits.keep_open(wait, now)
+            key = order(EventKind.WORK_ENDED, wait.row, wait.number)
+            self.clock.call_at(now + delay, key, lambda: self._go_on(wait))
+        else:
+            self._go_on(wait)
+
+    def _go_on(self, wait: Wait) -> None:
+        if math.isnan(wait.closed):
+            self.waits.close(wait, self.clock.now)
         self._leave(wait, result.StepOutcome.RESUMED)
         self._start_walk(wait.row, self._node(wait.step).next)
 
@@ -438,6 +453,7 @@ def record_of(simulation: Simulation) -> result.Record:
         open_seconds=simulation.waits.open_seconds,
         open_count=simulation.waits.open_count,
         connection_seconds=simulation.connections.seconds_by(end),
+        store_seconds=store.busy_seconds if (store := simulation.workers.store) else 0.0,
         stopped=simulation.stopped,
     )
 
@@ -458,12 +474,14 @@ def _wait_columns(waits: Sequence[Wait]) -> result.WaitColumns:
     columns: dict[str, Any] = {}
     for name in ("called", "armed", "completed", "closed"):
         columns[name] = np.array([getattr(w, name) for w in armed], dtype=float)
+    outcome = np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64)
+    outcome[np.isnan(columns["closed"])] = result.WaitOutcome.WAITING  # finished, not yet resumed
     for name in ("row", "step", "checks", "wasted_checks", "deliveries"):
         columns[name] = np.array([getattr(w, name) for w in armed], dtype=np.int64)
     columns["completed"][np.isinf(columns["completed"])] = np.nan
     return result.WaitColumns(
         node=columns.pop("step"),
-        outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
+        outcome=outcome,
         serial_numbers=[w.serial_number for w in armed],
         **columns,
     )

@@ -237,6 +237,16 @@ class Waits:
         self.count_open(now, -1)
         self.changed(wait)
 
+    def keep_open(self, wait: Wait, now: float) -> None:
+        """Keep a wait open that is finished, until its step resumes; see `close`."""
+        wait.closed = math.nan
+        self.count_open(now, 1)
+        self.changed(wait)
+
+    def close(self, wait: Wait, now: float) -> None:
+        """Close a finished wait that was kept open."""
+        self._close(wait, wait.state, now)
+
     def count_open(self, now: float, change: int = 0) -> None:
         """Bring `open_seconds` up to an instant, at which the number of open waits changes."""
         self.open_seconds += self.open_count * (now - self._last_change)

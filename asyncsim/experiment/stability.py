@@ -89,7 +89,7 @@ class _Walk:
     scenario: Scenario
     known: StrategySpecification | None
     all_resume: bool = False
-    system: str | None = None  # counts its items in place of the workers' seconds
+    system: str | None = None  # counts its items, or the store's seconds, not those of workers
 
     def through(self, path: Path) -> tuple[float, float]:
         if isinstance(path, str):
@@ -188,10 +188,13 @@ class _Walk:
     @property
     def _notice(self) -> float:
         """The least work of a callback or check that ends a wait; 0 if that is not known."""
-        if (known := self.known) is None or self.system is not None:
+        if (known := self.known) is None or self.system not in (None, loads.STORE):
             return 0.0
-        server = self.scenario.server
-        parts = (known.deliveries, server.callback_work), (known.checks, server.poll_work)
+        server, store = self.scenario.server, self.scenario.server.store
+        callback, check = server.callback_seconds, server.check_seconds
+        if self.system is not None:
+            callback, check = store.callback_work, store.check_work
+        parts = (known.deliveries, callback), (known.checks, check)
         return min((work for part, work in parts if part is not None), default=0.0)
 
 
@@ -204,11 +207,14 @@ def least_loads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
     for name, system in scenario.systems.items():
         items = _Walk(scenario, known, system=name).through(scenario.process.steps)[0] * week
         found[name] = loads.load_of(items, loads.capacity_of(links_of(system))[0])
+    if (server := scenario.server).has_store:
+        least = _Walk(scenario, known, system=loads.STORE).through(scenario.process.steps)[0]
+        found[loads.STORE] = least * week / (server.store.writers * WEEK)
     return found
 
 
 def outside_overloads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
-    """Return the external systems that are overloaded without a doubt, with their least loads."""
+    """Return the systems, and the store, that are certainly overloaded, with least loads."""
     found = least_loads(scenario, strategy)
     return {name: load for name, load in found.items() if name != loads.WORKERS and load > 1 + 1e-9}
 
@@ -278,7 +284,7 @@ def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection
             return False
         case Grid() | Intervals() | Pauses() | ClockTimes() as schedule if schedule.limit:
             return False
-    if not scenario.server.poll_work:
+    if not scenario.server.check_seconds:
         return False
     calls = scenario.process.of_type(AsyncStep)
     return any(step.timeout is None for step in calls if step.system in systems)

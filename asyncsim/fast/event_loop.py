@@ -10,7 +10,7 @@ from asyncsim.fast import state
 from asyncsim.fast import system_kernels as systems
 from asyncsim.fast import wait_kernels as waits
 from asyncsim.fast.event_queue import (
-    book_worker,
+    book_job,
     drop_from_heap,
     drop_head,
     group,
@@ -30,7 +30,7 @@ def play(numbers: Any) -> Any:
     s = state_of(numbers)
     run(s)
     whole = (s.status, s.where, s.arrivals_n, s.settled_n, s.open_count, s.longest)
-    return whole, (s.open_seconds, s.last_change, s.line_seconds)
+    return whole, (s.open_seconds, s.last_change, s.line_seconds, s.store_seconds)
 
 
 @kernel
@@ -194,15 +194,18 @@ def work_at(s: RunState, row: int, node: int, job: int) -> bool:
         if job == state.J_WORK:
             s.step_ended[place] = s.now
         return False
-    start = book_worker(s, job, s.now, work)
+    start, end = book_job(s, job, s.now, work)
     s.started[place] = start
-    push(s, start + work, state.WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
+    push(s, end, state.WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
     return True
 
 
 @inner_kernel
 def work_ended(s: RunState, row: int, node: int) -> None:
-    """Continue after the work of a step or a call."""
+    """Continue after the work of a step or a call, or after the delay of a finished step."""
+    if node < 0:
+        waits.resume_later(s, -1 - node)
+        return
     if s.what[node] == state.IS_CALL:
         waits.go_on(s, after_call(s, row, s.node_call[node]))
         return

@@ -22,7 +22,7 @@ from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import RateLimit, SlidingWindow
+from asyncsim.model.server import RateLimit, SlidingWindow, WorkflowServer
 from asyncsim.model.specifications import (
     SCHEDULES,
     Batch,
@@ -100,6 +100,7 @@ GROUP_FIELDS = (
     "notify attempts retries_vary pause_at loss duplicates duplicate_delay",
 )
 GROUP_ARRAYS = "intervals instants window_opens window_closes pause"
+SERVER_FIELDS = "poll_work callback_work check_seconds callback_seconds slows_down"
 LINK_FIELDS = (
     "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail nights_at "
     "nights_n next_night tonight exhausted most_items at_end remaining"
@@ -168,26 +169,31 @@ class Builder:
     def _server(self) -> dict[str, Any]:
         server = self.scenario.server
         policy, keep = server.policy, server.policy.buffer_for
-        return {
-            "n": len(self.draws),
-            "calls": len(self.calls),
-            "waits": self._wait_count,
-            "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
-            "workers": server.workers,
-            "bins": self.sizes.bins,
-            "capacity": self.sizes.lane,
-            "room": self.sizes.heap,
-            "start_node": self.graph.start,
-            "until": self.until,
-            "resolution": self.resolution,
-            "poll_work": server.poll_work,
-            "callback_work": server.callback_work,
-            "early": ANSWERS.index(policy.early),
-            "buffer_for": math.inf if keep is None else keep,
-            "duplicate": ANSWERS.index(policy.duplicate),
-            "late": ANSWERS.index(policy.late),
-            "arrival": self.draws.arrivals,
-        } | limit_fields(server.finish_limit, self._most_deliveries)
+        return (
+            {
+                "n": len(self.draws),
+                "calls": len(self.calls),
+                "waits": self._wait_count,
+                "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
+                "workers": server.workers,
+                "bins": self.sizes.bins,
+                "capacity": self.sizes.lane,
+                "room": self.sizes.heap,
+                "start_node": self.graph.start,
+                "until": self.until,
+                "resolution": self.resolution,
+                **{name: float(getattr(server, name)) for name in SERVER_FIELDS.split()},
+                "shared": is_shared(server),
+                "delays_steps": server.engine_delay != Fixed(0.0),
+                "early": ANSWERS.index(policy.early),
+                "buffer_for": math.inf if keep is None else keep,
+                "duplicate": ANSWERS.index(policy.duplicate),
+                "late": ANSWERS.index(policy.late),
+                "arrival": self.draws.arrivals,
+            }
+            | limit_fields(server.finish_limit, self._most_deliveries)
+            | _store(server)
+        )
 
     @property
     def _wait_count(self) -> int:
@@ -213,7 +219,7 @@ class Builder:
         names = [name for words in GROUP_FIELDS for name in words.split()]
         found: dict[str, Any] = {name: [row.get(name, 0) for row in rows] for name in names}
         found |= arrays | self._strategy_draws()
-        schedules = [group.schedule for group in self.groups]
+        server, schedules = self.scenario.server, [group.schedule for group in self.groups]
         jitters = [getattr(schedule, "jitter", "none") for schedule in schedules]
         match schedules:
             case [Grid(window=None)]:
@@ -221,7 +227,7 @@ class Builder:
         return found | {
             "groups": len(rows),
             "group_of": self.group_of,
-            "looks_ahead": self.scenario.server.poll_work > 0 and any(schedules),
+            "looks_ahead": server.poll_work > 0 and not is_shared(server) and any(schedules),
             "scatters": any(jitter not in (0.0, "none") for jitter in jitters),
         }
 
@@ -235,7 +241,7 @@ class Builder:
             return {"watch": state.HOLDS_LINE, "interval": checks.hold}
         found: dict[str, Any] = {
             "limit": -1 if checks.limit is None else checks.limit,
-            "checks_are_free": checks.limit is None and not self.scenario.server.poll_work,
+            "checks_are_free": checks.limit is None and not self.scenario.server.check_seconds,
         }
         match checks:
             case Grid():
@@ -308,7 +314,14 @@ class Builder:
             for attempt in range(most if varies else 0)
             for call, group in zip(self.calls, self.group_of, strict=True)
         ]
+        after = self.scenario.server.engine_delay
+        one_delay = isinstance(after, Fixed) or not self.calls or not len(draws)
+        names = [f"strategy/engine delay/{call.name}" for call in self.calls]
         return {
+            "step_delays_vary": not one_delay,
+            "step_delay": [after.mean]
+            if one_delay
+            else _joined([draws.column(name, after, 0) for name in names]),
             "chance_key": np.array(keys, dtype=np.uint64).view(np.int64),
             "delays_vary": varies,
             "delay": _joined(delays) if varies else [one.delay.mean for one in callbacks],
@@ -504,6 +517,25 @@ def _deliveries(callback: Deliveries | None, arrays: dict[str, list[float]]) -> 
         "duplicates": callback.duplicates,
         "duplicate_delay": callback.duplicate_delay,
         "retries_vary": callback.retry_jitter == "full",
+    }
+
+
+def is_shared(server: WorkflowServer) -> bool:
+    """Return whether jobs depend on others, so that none is made ahead of its turn."""
+    return server.has_store or server.slows_down > 0
+
+
+def _store(server: WorkflowServer) -> dict[str, Any]:
+    """Return the fields of the store beside the workers; at most one job of each waits there."""
+    store, room = server.store, _power_of_two(server.workers + 1)
+    return {
+        "store_check": store.check_work,
+        "store_callback": store.callback_work,
+        "store_slows": store.slows_down,
+        "writers": store.writers,
+        "store_room": room,
+        "store_free": Room(store.writers, 0),
+        "store_starts": Room(room, 0),
     }
 
 

@@ -14,7 +14,7 @@ from asyncsim.engine import environment
 from asyncsim.engine.environment import ROUNDING
 from asyncsim.fast import state
 from asyncsim.fast import wait_kernels as waits
-from asyncsim.fast.event_queue import book_lane, book_worker, group, push
+from asyncsim.fast.event_queue import book_job, book_lane, group, push
 from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ROW_SHIFT, RunState
 
@@ -107,10 +107,10 @@ def delivery_arrives(s: RunState, d: int) -> None:
         record_outcome(s, d, state.A_LIMITED)
         try_again(s, d)
         return
-    if not s.callback_work:
+    if not s.callback_seconds:
         delivery_handled(s, d)
         return
-    handled = book_worker(s, state.J_CALLBACK, s.now, s.callback_work) + s.callback_work
+    _, handled = book_job(s, state.J_CALLBACK, s.now, s.callback_work)
     push(s, handled, state.CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from asyncsim.engine.environment import NO_LENGTH
 from asyncsim.fast import state
 from asyncsim.fast.event_queue import (
+    book_job,
     book_worker,
     count_moments,
     drop_from_heap,
@@ -91,9 +92,25 @@ def go_on(s: RunState, node: int) -> None:
 
 @inner_kernel
 def resume(s: RunState, w: int) -> None:
-    """Close a wait that is finished, and resume the process."""
+    """Close a wait that is finished, and resume the process, perhaps after a delay."""
     close(s, w, state.FINISHED)
+    if s.delays_steps:
+        delay = s.step_delay[w] if s.step_delays_vary else s.step_delay[0]
+        if delay:
+            s.closed[w] = math.nan
+            count_open(s, 1)
+            push(s, s.now + delay, state.WORK_ENDED, s.key_of[w], -1 - w)
+            return
     s.left[w], s.outcome[w] = s.now, state.RESUMED
+    go_on(s, s.on_resumed[s.call_of[w]])
+
+
+@kernel
+def resume_later(s: RunState, w: int) -> None:
+    """Close a wait that was finished before, and resume the process."""
+    s.closed[w] = s.left[w] = s.now
+    count_open(s, -1)
+    s.outcome[w] = state.RESUMED
     go_on(s, s.on_resumed[s.call_of[w]])
 
 
@@ -147,7 +164,7 @@ def check_due(s: RunState, payload: int) -> None:
         if s.holds[w] == payload // s.waits:
             release(s, w)
     elif s.state[w] == ARMED:
-        if not s.poll_work and s.completed[w] > s.now and is_collected_now(s):
+        if not s.check_seconds and s.completed[w] > s.now and is_collected_now(s):
             push(s, s.now, state.LAST_LOOK, s.key_of[w], w)
         else:
             check(s, w)
@@ -156,10 +173,10 @@ def check_due(s: RunState, payload: int) -> None:
 @kernel
 def check(s: RunState, w: int) -> None:
     """Book a worker for a check, or answer it at once if that takes no time."""
-    if s.poll_work:
-        start = book_worker(s, J_CHECK, s.now, s.poll_work)
+    if s.check_seconds:
+        start, end = book_job(s, J_CHECK, s.now, s.poll_work)
         s.picked_up[w] = s.now if s.watch[group(s, w)] == state.HOLDS_LINE else start
-        push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
+        push(s, end, CHECK_ENDED, s.key_of[w], w)
     else:
         answered(s, w, s.completed[w] <= s.now)
 

@@ -188,7 +188,7 @@ class LiveSimulation(Simulation):
         if not (completes or answer is Answer.FINISHED or wait.buffered is not kept):
             return answer, False
         now = handled = self.clock.now
-        if self.callback_work:
+        if self.callback_seconds:
             _, handled = self.workers.book(Job.CALLBACK, now, self.callback_work)
         wait.deliveries += 1
         self.waits.changed(wait)

@@ -22,7 +22,13 @@ from asyncsim.model import process, units
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed
 from asyncsim.model.examples import SCENARIO, file_read_error, readable_file
-from asyncsim.model.server import CostModel, FinishPolicy, RateLimit, WorkflowServer
+from asyncsim.model.server import (
+    CostModel,
+    FinishPolicy,
+    RateLimit,
+    SharedStore,
+    WorkflowServer,
+)
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
 from asyncsim.model.units import Rate, nearest
@@ -38,6 +44,7 @@ OBJECTS: dict[str, type[Any] | Kinds] = {  # what the table under a key holds
     "arrivals": ARRIVALS,
     "server": WorkflowServer,
     "policy": FinishPolicy,
+    "store": SharedStore,
     "costs": CostModel,
     "response": process.Response,
 }
@@ -48,7 +55,7 @@ ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a 
     "systems": SYSTEMS,
     **dict.fromkeys(PATH_KEYS, process.ELEMENTS),
 }
-DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay")
+DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay", "engine_delay")
 DURATION_READERS = (units.duration, units.positive_duration, units.length, units.optional_duration)
 WIDTH = 100
 MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests

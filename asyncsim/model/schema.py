@@ -109,6 +109,7 @@ VALUES: dict[Callable[..., Any], Fragment] = {
 OF_KEYS: dict[str, Fragment] = {
     "factor": {"type": "number", "minimum": 1},
     "volume": {"type": "number", "exclusiveMinimum": 0},
+    "slows_down": {"type": "number", "minimum": 0, "maximum": 1000},
     "retries": _numbers(_duration(minimum=0)),
     "values": _numbers(_PRICE, minItems=1),
     "times": _numbers(_PRICE, minItems=1),

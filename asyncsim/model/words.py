@@ -12,7 +12,13 @@ from datetime import date
 from asyncsim.model import distributions, specifications
 from asyncsim.model.calendar import is_cron
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path
-from asyncsim.model.server import FinishPolicy, SlidingWindow, TokenBucket, WorkflowServer
+from asyncsim.model.server import (
+    FinishPolicy,
+    SharedStore,
+    SlidingWindow,
+    TokenBucket,
+    WorkflowServer,
+)
 from asyncsim.model.units import DAY, percent, text_of
 
 MOST_LISTED = 5
@@ -264,7 +270,24 @@ def server_in_words(server: WorkflowServer) -> str:
             text += f"; {most:,} callbacks at most in {text_of(seconds)}"
         case TokenBucket(size, rate):
             text += f"; callbacks in bursts of {size:,} at most, then {rate}"
+    if server.has_store:
+        text += f"; {_store(server.store)}"
+    if server.slows_down:
+        text += f"; each other job makes a job {percent(server.slows_down)} longer"
+    if server.engine_delay != distributions.Fixed(0.0):
+        text += f"; a finished step goes on after {time_in_words(server.engine_delay)}"
     return text
+
+
+def _store(store: SharedStore) -> str:
+    check, callback = (
+        time_in_words(distributions.Fixed(t)) for t in (store.check_work, store.callback_work)
+    )
+    slower = f", each other job there adds {percent(store.slows_down)}" if store.slows_down else ""
+    return (
+        f"a check takes {check} and a callback {callback} of a store with "
+        f"{counted(store.writers, 'writer', 'writers')}{slower}"
+    )
 
 
 def policy_in_words(policy: FinishPolicy) -> str:

@@ -28,7 +28,7 @@ def assert_same(reference, compiled):
     ours, theirs = compiled.record, reference.record
     assert (ours.engine, theirs.engine) == ("compiled", "simpy")
     assert (ours.longest_queue, ours.open_count) == (theirs.longest_queue, theirs.open_count)
-    for what in ("end", "open_seconds", "connection_seconds"):
+    for what in ("end", "open_seconds", "connection_seconds", "store_seconds"):
         np.testing.assert_allclose(getattr(ours, what), getattr(theirs, what), 1e-9, WITHIN, what)
     # Added up in another order: floats of a run of months are good for a millionth
     pd.testing.assert_frame_equal(reference.server, compiled.server, rtol=1e-9, atol=1e-6)
