@@ -43,6 +43,12 @@ STATUS: dict[Answer, int] = {
     Answer.DUPLICATE: 409,
     Answer.LATE: 410,
     Answer.UNKNOWN: 404,
+    Answer.KEPT_DUPLICATE: 202,
+    Answer.KEPT_LATE: 202,
+    Answer.STARTED_EARLY: 201,
+    Answer.STARTED_DUPLICATE: 201,
+    Answer.STARTED_LATE: 201,
+    Answer.STARTED_UNKNOWN: 201,
 }
 # What the sender should do about an answer that rejects a finish
 ADVICE: dict[Answer, str] = {

@@ -37,7 +37,10 @@ FIELDS = {
     "costs.service_level": "service level",
     "costs.currency": "currency",
 }  # whose words do not follow from their names
-ANSWERED = {"reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept"}
+ANSWERED = {
+    "reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept",
+    "keep": "kept for the next wait", "start": "starting another run",
+}  # fmt: skip
 
 
 def listed(words: Sequence[str], most: int = MOST_LISTED, joint: str = ", ") -> str:
