@@ -42,7 +42,7 @@ from asyncsim.model.process import (
     Step,
 )
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer
+from asyncsim.model.server import AFTERWARDS, CostModel, FinishPolicy, WorkflowServer
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -264,11 +264,11 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
 def servers(draw: st.DrawFn) -> WorkflowServer:
     """Make workflow servers, some of them slow, some with a limit on callbacks."""
     policy = FinishPolicy(
-        early=draw(st.sampled_from(["reject", "buffer", "ignore"])),
+        early=draw(st.sampled_from(["reject", "buffer", "ignore", "start"])),
         buffer_for=draw(st.none() | positive_times),
-        duplicate=draw(st.sampled_from(["reject", "accept"])),
-        late=draw(st.sampled_from(["reject", "accept"])),
-        unknown=draw(st.sampled_from(["reject", "ignore"])),
+        duplicate=draw(st.sampled_from(AFTERWARDS)),
+        late=draw(st.sampled_from(AFTERWARDS)),
+        unknown=draw(st.sampled_from(["reject", "ignore", "start"])),
     )
     work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
     return WorkflowServer(

@@ -15,9 +15,11 @@ from attrs import define, field
 
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Await, Call, Choose, Graph, Join, Work
+from asyncsim.engine.result import DELIVERY_OUTCOMES
+from asyncsim.engine.waits import Answer
 from asyncsim.errors import EngineError
 from asyncsim.fast import state
-from asyncsim.fast.state import ANCHORS, ANSWERS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
+from asyncsim.fast.state import ANCHORS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
@@ -157,26 +159,31 @@ class Builder:
     def _server(self) -> dict[str, Any]:
         server = self.scenario.server
         policy, keep = server.policy, server.policy.buffer_for
-        return {
-            "n": len(self.draws),
-            "calls": len(self.calls),
-            "waits": self._wait_count,
-            "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
-            "workers": server.workers,
-            "bins": self.sizes.bins,
-            "capacity": self.sizes.lane,
-            "room": self.sizes.heap,
-            "start_node": self.graph.start,
-            "until": self.until,
-            "resolution": self.resolution,
-            "poll_work": server.poll_work,
-            "callback_work": server.callback_work,
-            "early": ANSWERS.index(policy.early),
-            "buffer_for": math.inf if keep is None else keep,
-            "duplicate": ANSWERS.index(policy.duplicate),
-            "late": ANSWERS.index(policy.late),
-            "arrival": self.draws.arrivals,
-        } | limit_fields(server.finish_limit, self._most_deliveries)
+        answers = {
+            kind: DELIVERY_OUTCOMES.index(Answer.under(policy, kind).text)
+            for kind in ("early", "duplicate", "late")
+        }
+        return (
+            {
+                "n": len(self.draws),
+                "calls": len(self.calls),
+                "waits": self._wait_count,
+                "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
+                "workers": server.workers,
+                "bins": self.sizes.bins,
+                "capacity": self.sizes.lane,
+                "room": self.sizes.heap,
+                "start_node": self.graph.start,
+                "until": self.until,
+                "resolution": self.resolution,
+                "poll_work": server.poll_work,
+                "callback_work": server.callback_work,
+                "buffer_for": math.inf if keep is None else keep,
+                "arrival": self.draws.arrivals,
+            }
+            | answers
+            | limit_fields(server.finish_limit, self._most_deliveries)
+        )
 
     @property
     def _wait_count(self) -> int:
