@@ -78,16 +78,6 @@ class Answer(enum.Enum):
         result = self.error.__name__ if self.error else "accepted"
         return f"Answer.{self.name} ({self.text}: {result})"
 
-    @classmethod
-    def under(cls, policy: FinishPolicy, kind: str) -> Answer:
-        """Return the answer of a policy to a finish that is early, a duplicate, late or unknown.
-
-        >>> sim.Answer.under(sim.FinishPolicy(late="keep"), "late").text
-        'late, kept'
-        """
-        text = f"{kind}, {OUTCOMES[getattr(policy, kind)]}"
-        return next(answer for answer in cls if answer.text == text)
-
     @property
     def settled(self) -> bool:
         """Whether a retry is pointless: true for all but an early finish that was rejected."""
@@ -109,6 +99,16 @@ OUTCOMES = {
     "keep": "kept", "start": "another run",
 }  # fmt: skip
 """The end of the text of an answer, by the word of the policy."""
+
+
+def answer_under(policy: FinishPolicy, kind: str) -> Answer:
+    """Return the answer of a policy to a finish that is early, a duplicate, late or unknown.
+
+    >>> answer_under(sim.FinishPolicy(late="keep"), "late")
+    Answer.KEPT_LATE (late, kept: accepted)
+    """
+    wanted = f"{kind}, {OUTCOMES[getattr(policy, kind)]}"
+    return next(answer for answer in Answer if answer.text == wanted)
 
 
 @define(eq=False)
@@ -161,7 +161,7 @@ class Waits:
 
     def __init__(self, policy: FinishPolicy | None = None) -> None:
         self.policy = policy or FinishPolicy()
-        self._answers = {kind: Answer.under(self.policy, kind) for kind in KINDS}
+        self._answers = {kind: answer_under(self.policy, kind) for kind in KINDS}
         self._keeps = any(answer.kept for answer in self._answers.values())
         self._kept: dict[tuple[int, int], deque[Mapping[str, Any] | None]] = {}
         self._latest: dict[tuple[int, int], str] = {}  # armed last, by instance and step

@@ -16,7 +16,7 @@ from attrs import define, field
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Await, Call, Choose, Graph, Join, Work
 from asyncsim.engine.result import DELIVERY_OUTCOMES
-from asyncsim.engine.waits import Answer
+from asyncsim.engine.waits import answer_under
 from asyncsim.errors import EngineError
 from asyncsim.fast import state
 from asyncsim.fast.state import ANCHORS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
@@ -171,30 +171,27 @@ class Builder:
         server = self.scenario.server
         policy, keep = server.policy, server.policy.buffer_for
         answers = {
-            kind: DELIVERY_OUTCOMES.index(Answer.under(policy, kind).text)
+            kind: DELIVERY_OUTCOMES.index(answer_under(policy, kind).text)
             for kind in ("early", "duplicate", "late")
         }
-        return (
-            {
-                "n": len(self.draws),
-                "calls": len(self.calls),
-                "waits": self._wait_count,
-                "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
-                "workers": server.workers,
-                "bins": self.sizes.bins,
-                "capacity": self.sizes.lane,
-                "room": self.sizes.heap,
-                "start_node": self.graph.start,
-                "until": self.until,
-                "resolution": self.resolution,
-                "poll_work": server.poll_work,
-                "callback_work": server.callback_work,
-                "buffer_for": math.inf if keep is None else keep,
-                "arrival": self.draws.arrivals,
-            }
-            | answers
-            | limit_fields(server.finish_limit, self._most_deliveries)
-        )
+        return {
+            "n": len(self.draws),
+            "calls": len(self.calls),
+            "waits": self._wait_count,
+            "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
+            "workers": server.workers,
+            "bins": self.sizes.bins,
+            "capacity": self.sizes.lane,
+            "room": self.sizes.heap,
+            "start_node": self.graph.start,
+            "until": self.until,
+            "resolution": self.resolution,
+            "poll_work": server.poll_work,
+            "callback_work": server.callback_work,
+            "buffer_for": math.inf if keep is None else keep,
+            "arrival": self.draws.arrivals,
+            **answers,
+        } | limit_fields(server.finish_limit, self._most_deliveries)
 
     @property
     def _wait_count(self) -> int:

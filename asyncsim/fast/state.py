@@ -80,7 +80,7 @@ FIELDS = _fields(
     # Given: n instances, bins of time, capacity of a lane and room of the heap (powers of two)
     ("int", "n calls waits systems joins workers bins capacity room start_node"),
     ("float", "until resolution poll_work callback_work buffer_for"),
-    # Outcomes of finishes by the policy, and their rate limit; `admitted` is a ring of the latest `window_most`
+    # Outcomes of finishes by the policy; its rate limit, with a ring of the latest `window_most`
     ("int", "early duplicate late finish_limit window_most admitted_at"),
     ("float", "window_length bucket_size bucket_rate tokens tokens_since"),
     ("floats", "admitted"),
