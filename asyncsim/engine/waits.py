@@ -79,6 +79,11 @@ class Answer(enum.Enum):
         return f"Answer.{self.name} ({self.text}: {result})"
 
     @property
+    def kind(self) -> str:
+        """Kind of the finish: finished, early, duplicate, late or unknown."""
+        return self.text.partition(",")[0]
+
+    @property
     def settled(self) -> bool:
         """Whether a retry is pointless: true for all but an early finish that was rejected."""
         return self is not Answer.EARLY
