@@ -23,7 +23,7 @@ from asyncsim.model import units
 from asyncsim.model.html import cells_html, result_html
 from asyncsim.model.scenario_files import Tables, load, loads
 from asyncsim.model.server import KINDS, FinishPolicy, WorkflowServer
-from asyncsim.model.units import InvalidValue, one_of
+from asyncsim.model.units import InvalidValue, nearest, one_of
 from asyncsim.model.validation import argument, name_errors, scenario_error
 
 MARKS = {"V": "verified", "D": "derived", "R": "measured", "U": "not verified"}
@@ -70,8 +70,11 @@ def _statuses(value: Any) -> dict[str, str]:
     """Return HTTP statuses as text, each perhaps with the engine's own word behind it."""
     if not isinstance(value, Mapping):
         raise InvalidValue("must map kinds of finishes to statuses such as '404 NOT_FOUND'")
-    found = {one_of(kind, ("finished", *KINDS)): str(status) for kind, status in value.items()}
+    found = {kind: str(status) for kind, status in value.items()}
     for kind, status in found.items():
+        if kind not in (kinds := ("finished", *KINDS)):
+            words = ", ".join(kinds)
+            raise InvalidValue(f"must have the keys {words}", nearest(str(kind), kinds))
         if not _STATUS.fullmatch(status):
             raise InvalidValue(f"must have an HTTP status such as 404 or '404 NOT_FOUND' at {kind}")
     return found
