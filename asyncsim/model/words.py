@@ -235,13 +235,14 @@ def _link(link: specifications.Link | None, system: object) -> str:
 
 
 def _batch(batch: specifications.Batch) -> str:
-    start = f"by cron ({batch.start})" if is_cron(batch.start) else f"at {batch.start}"
+    first, *_ = batch.starts
+    start = f"by cron ({first})" if is_cron(first) else f"at {listed(batch.starts, 20)}"
     parts = [
         f"batch {start}, {days_in_words(batch.days, batch.holidays)}: "
         f"each item takes {time_in_words(batch.item_time)}, {batch.lanes:,} at a time"
     ]
     if batch.cut_off is not None:
-        parts.append(f"of items submitted by {batch.cut_off}")
+        parts.append(f"of items submitted by {listed([by for by in batch.cut_offs if by], 20)}")
     if batch.max_items is not None:
         parts.append(f"{counted(batch.max_items, 'item', 'items')} a night at most")
     if batch.end is not None:
