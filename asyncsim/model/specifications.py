@@ -442,12 +442,11 @@ class Batch(Kind):
         no_time = self.end == "00:00" and "24:00" in self.starts  # of the next day
         if self.end is not None and (no_time or self.end in self.starts):
             raise scenario_error(f"{name}.end", "must differ from the start", self.end)
-        given = len(self.cut_off) if isinstance(self.cut_off, tuple) else 0
-        if self.cut_off is not None and given != several * len(self.starts):
-            right = (
-                f"a list of {len(self.starts)}, one for each start" if several else "a clock time"
-            )
-            raise scenario_error(f"{name}.cut_off", f"must be {right}", self.cut_off)
+        by, number = self.cut_off, len(self.starts)
+        fits = len(by) == number if isinstance(by, tuple) else not several
+        if by is not None and not (fits and isinstance(by, tuple) is several):
+            right = f"a list of {number}, one for each start" if several else "a clock time"
+            raise scenario_error(f"{name}.cut_off", f"must be {right}", by)
 
     @property
     def starts(self) -> tuple[str, ...]:
