@@ -92,7 +92,7 @@ def holidays_of(place: str) -> Any:
     with contextlib.suppress(NotImplementedError, TypeError):  # TypeError: another of its names
         found = holidays.country_holidays(country, subdiv=part or None)
     if found is None:
-        with contextlib.suppress(NotImplementedError, AttributeError):  # of banks
+        with contextlib.suppress(NotImplementedError, TypeError, AttributeError):  # of banks
             found = holidays.financial_holidays(place)
     if getattr(found, "country", None) is None and getattr(found, "market", None) is None:
         raise InvalidValue(A_PLACE, units.suggested(holidays_of, place, place.upper()))

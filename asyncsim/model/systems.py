@@ -178,7 +178,8 @@ class NightlyBatch(Batch, ExternalSystem):
     item_time
         Time on one item.
     days, holidays
-        Days on which it runs, less the public holidays of a country ('DE') or part of it ('DE-BY').
+        Days on which it runs, less the public holidays of a country ('DE'), a part of it ('DE-BY')
+        or banks ('FED', 'ECB', 'NYSE').
     cut_off
         Clock time by which items must be submitted (the day before, if it is later than the
         start); by default the start itself. On a night that skips it, it is never after the start.

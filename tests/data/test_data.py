@@ -154,7 +154,7 @@ def test_a_payment_after_the_last_cut_off_settles_on_the_next_banking_day() -> N
     moments = set(waits["completed_at"].dt.strftime("%a %H:%M"))
     days = ("Mon", "Tue", "Wed", "Thu", "Fri")
     assert moments == {f"{day} {at}" for day in days for at in ("13:00", "17:00", "18:00")}
-    called = waits["called_at"].dt.strftime("%m-%d %H:%M")
+    called = waits["armed_at"].dt.strftime("%m-%d %H:%M")
     over = waits[(called > "07-03 16:46") & (called < "07-06 10:29")]
     assert len(over) > 50
     assert set(over["completed_at"].dt.strftime("%m-%d %H:%M")) == {"07-06 13:00"}
