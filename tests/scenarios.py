@@ -42,7 +42,7 @@ from asyncsim.model.process import (
     Step,
 )
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, FinishPolicy, SharedStore, WorkflowServer
+from asyncsim.model.server import AFTERWARDS, CostModel, FinishPolicy, SharedStore, WorkflowServer
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -66,6 +66,8 @@ MOST_INSTANCES = 30
 DAY = 86400.0
 # A Monday, the two nights on which Berlin's clocks jump, and a day before public holidays
 STARTS = [date(2026, 1, 5), date(2026, 3, 28), date(2026, 10, 24), date(2026, 12, 24)]
+# Several runs a day, one of them in the hour that a night skips, and their cut-offs
+RUNS, BEFORE_RUNS = ("02:30", "03:00", "13:00", "22:00"), ("23:00", "02:30", "10:30", "21:45")
 
 positive_times = st.sampled_from([1.0, 10.0, 60.0, 300.0, 600.0, 1800.0])
 times = st.just(0.0) | positive_times
@@ -169,13 +171,17 @@ class _Writer:
 
 @st.composite
 def batches(draw: st.DrawFn) -> NightlyBatch:
-    """Make nightly batches with cut-offs, ends, limits, failures."""
+    """Make nightly batches with cut-offs, ends, limits, failures, some with several runs a day."""
+    start = draw(
+        st.sampled_from(["22:00", "02:30", "03:00", "24:00", "00:00", "0 22 * * 1-5", RUNS])
+    )
+    cut_offs = [None, "20:00", "23:00", "02:30"] if start != RUNS else [None, BEFORE_RUNS]
     return NightlyBatch(
-        draw(st.sampled_from(["22:00", "02:30", "03:00", "24:00", "00:00", "0 22 * * 1-5"])),
+        start,
         draw(laws()),
         days=draw(weekdays),
         holidays=draw(places),
-        cut_off=draw(st.sampled_from([None, "20:00", "23:00", "02:30"])),
+        cut_off=draw(st.sampled_from(cut_offs)),
         lanes=draw(st.integers(1, 3)),
         max_items=draw(st.none() | st.integers(10, 20)),
         end=draw(st.sampled_from([None, "05:00", "03:15"])),
@@ -264,11 +270,11 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
 def servers(draw: st.DrawFn) -> WorkflowServer:
     """Make workflow servers, some of them slow, some with a limit on callbacks."""
     policy = FinishPolicy(
-        early=draw(st.sampled_from(["reject", "buffer", "ignore"])),
+        early=draw(st.sampled_from(["reject", "buffer", "ignore", "start"])),
         buffer_for=draw(st.none() | positive_times),
-        duplicate=draw(st.sampled_from(["reject", "accept"])),
-        late=draw(st.sampled_from(["reject", "accept"])),
-        unknown=draw(st.sampled_from(["reject", "ignore"])),
+        duplicate=draw(st.sampled_from(AFTERWARDS)),
+        late=draw(st.sampled_from(AFTERWARDS)),
+        unknown=draw(st.sampled_from(["reject", "ignore", "start"])),
     )
     work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
     return WorkflowServer(

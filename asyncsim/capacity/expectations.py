@@ -277,7 +277,7 @@ class Expectations:
             return "a run may leave items for the next one"
         if not isinstance(self.scenario.arrivals, Poisson) or self.scenario.arrivals.holidays:
             return "arrivals differ from week to week"
-        runs = starting_pattern(batch.start, batch.days).per_week
+        runs = starting_pattern(batch.starts, batch.days).per_week
         return self._items(name) / runs, "arrivals between two runs", "on average"
 
     def _drained(self, call: AsyncStep) -> tuple[float, str] | None:

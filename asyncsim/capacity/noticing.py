@@ -208,11 +208,12 @@ class Noticing:
             return External(CLOCK)
         daily = (arrivals.days, arrivals.holidays) == (batch.days, batch.holidays) == EVERY_DAY
         whole = not self.scenario.length % DAY and not self.scenario.calendar.zone
-        plain = batch.lanes == 1 and not is_cron(batch.start) and not batch.cut_off
+        start_at, *others = batch.starts
+        plain = batch.lanes == 1 and not (is_cron(start_at) or others or batch.cut_off)
         if not (daily and whole and plain and takes_all(batch)):
             return External(CLOCK)
         opens, closes = map(seconds_of_day, arrivals.between)
-        start, window = seconds_of_day(batch.start), arrivals.window_seconds
+        start, window = seconds_of_day(start_at), arrivals.window_seconds
         number = arrivals.per_open_second * window * call.response.accepted
         last = batch.item_time.mean * number * arrivals.size
         left = (start - closes) / max(2 * len(works), 1)
@@ -515,7 +516,7 @@ class Noticing:
         """Return the longest time until a batch starts; infinite if it may leave items out."""
         if not takes_all(batch):
             return math.inf
-        gap = starting_pattern(batch.start, batch.days).longest_gap
+        gap = starting_pattern(batch.starts, batch.days).longest_gap
         return gap + DAY * bool(batch.cut_off) + HOUR * bool(self.scenario.zone)
 
 

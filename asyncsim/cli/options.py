@@ -65,7 +65,10 @@ MARKS: dict[str, dict[str, Any]] = {
 }
 SCENARIO_HELP = "a scenario file (TOML), or an example, such as example:nightly_ledger"
 SEED = {"--seed SEED": "seed of the random numbers (default: 1)"}
-PROFILE = {"--profile NAME": "profile that answers finishes, see below (default: the scenario's)"}
+PROFILE = {
+    "--profile NAME": "profile that answers finishes, see below, or a file of your own such as "
+    "mine.toml or mine.toml:name (default: the scenario's)"
+}
 REPORT = {
     "--report HTML": "write a report: findings, pictures, tables and checklist",
     "--title TEXT": "heading of the report (default: the scenario's name)",

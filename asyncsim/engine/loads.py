@@ -138,7 +138,7 @@ def items_of_a_week(system: Link | None) -> float:
         return math.nan
     each = system.item_time.mean
     if isinstance(system, Batch):
-        pattern = starting_pattern(system.start, system.days)
+        pattern = starting_pattern(system.starts, system.days)
         runs = pattern.per_week * (1 - system.skip)
         seconds = WEEK if runs else 0.0  # without an end, a late night starts at once
         if system.end is not None and runs:  # the last item of a lane may run over

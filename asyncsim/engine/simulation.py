@@ -88,6 +88,7 @@ class Simulation:
         self.deliveries = contexts.DeliveryLog()
         self.collections: set[float] = set()
         self.stopped = False  # whether the last run was stopped at an instant
+        self._assumed_complete: set[str] = set()
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
         self._polls, self._notifies = strategy.polls, strategy.notifies
@@ -275,7 +276,7 @@ class Simulation:
             return  # armed before the call, or the instance has failed
         now = self.clock.now
         if self.waits.arm(wait, now):
-            self._resume(wait)
+            self._resume_early(wait)
             return
         timeout = self._node(wait.step).step.timeout
         if timeout is not None:
@@ -301,6 +302,9 @@ class Simulation:
 
     def completed(self, wait: Wait) -> None:
         """Record the completion of the outside work, and notify the strategy."""
+        if wait.serial_number in self._assumed_complete:
+            self._notify_strategy(wait)
+            return
         if wait.completed < math.inf:
             raise EngineError(f"the work of {wait.serial_number!r} was completed twice")
         wait.completed = self.clock.now
@@ -329,7 +333,23 @@ class Simulation:
         if answer is Answer.FINISHED:
             self._closed(wait)
             self._resume(wait)
+        elif answer.kept:
+            self._finish_next(wait)
         return answer
+
+    def _finish_next(self, over: Wait) -> None:
+        """Finish the open wait of the same step and instance, if there is one, by a kept value."""
+        wait = self.waits.take_kept(over, self.clock.now)
+        if wait is not None:
+            self._closed(wait)
+            self._resume_early(wait)
+
+    def _resume_early(self, wait: Wait) -> None:
+        """Resume a step by a value that came before; its outside work counts as complete."""
+        if wait.completed == math.inf:
+            wait.completed = self.clock.now
+            self._assumed_complete.add(wait.serial_number)
+        self._resume(wait)
 
     def _resume(self, wait: Wait) -> None:
         """Resume a finished step, after the delay of the engine, for which its wait stays open."""

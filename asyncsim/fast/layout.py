@@ -15,9 +15,11 @@ from attrs import define, field
 
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Await, Call, Choose, Graph, Join, Work
+from asyncsim.engine.result import DELIVERY_OUTCOMES
+from asyncsim.engine.waits import answer_under
 from asyncsim.errors import EngineError
 from asyncsim.fast import state
-from asyncsim.fast.state import ANCHORS, ANSWERS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
+from asyncsim.fast.state import ANCHORS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
@@ -169,8 +171,13 @@ class Builder:
     def _server(self) -> dict[str, Any]:
         server = self.scenario.server
         policy, keep = server.policy, server.policy.buffer_for
+        answers = {
+            kind: DELIVERY_OUTCOMES.index(answer_under(policy, kind).text)
+            for kind in ("early", "duplicate", "late")
+        }
         return (
-            {
+            answers
+            | {
                 "n": len(self.draws),
                 "calls": len(self.calls),
                 "waits": self._wait_count,
@@ -185,10 +192,7 @@ class Builder:
                 **{name: float(getattr(server, name)) for name in SERVER_FIELDS.split()},
                 "shared": is_shared(server),
                 "delays_steps": server.engine_delay != Fixed(0.0),
-                "early": ANSWERS.index(policy.early),
                 "buffer_for": math.inf if keep is None else keep,
-                "duplicate": ANSWERS.index(policy.duplicate),
-                "late": ANSWERS.index(policy.late),
                 "arrival": self.draws.arrivals,
             }
             | limit_fields(server.finish_limit, self._most_deliveries)

@@ -29,7 +29,6 @@ from asyncsim.platform import checks_bounds
 NODES = (Work, Call, Await, Choose, Fork, Join)
 ANCHORS = ("arming", "clock", "random")
 JITTERS = ("none", "full", "equal", "decorrelated")
-ANSWERS = ("reject", "buffer", "ignore", "accept")
 PURPOSES = ("loss", "duplicate", "jitter", "phase", "retry")
 
 # Plain numbers: to a kernel they are constants. What other modules number is taken from there, in
@@ -46,13 +45,13 @@ IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = map(NODES.index, NODES
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
-    A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_LOST, A_DEAD,
+    A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_KEPT_DUPLICATE, A_KEPT_LATE,
+    A_STARTED_EARLY, A_STARTED_DUPLICATE, A_STARTED_LATE, A_STARTED_UNKNOWN, A_LOST, A_DEAD,
     A_LIMITED,
 ) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
 NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE, BY_CLOCK = range(5)
 FROM_ARMING, FROM_CLOCK, FROM_RANDOM = map(ANCHORS.index, ANCHORS)
 NO_JITTER, FULL, EQUAL, DECORRELATED = map(JITTERS.index, JITTERS)
-REJECT, BUFFER, IGNORE, ACCEPT = map(ANSWERS.index, ANSWERS)
 NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
 # A key of chances for each purpose and call
 K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE, K_RETRY = map(PURPOSES.index, PURPOSES)
@@ -90,7 +89,7 @@ FIELDS = _fields(
     # The delay before a finished step goes on, of each wait if they vary, or one for all
     ("int", "delays_steps step_delays_vary"),
     ("floats", "step_delay"),
-    # The policy of finishes and its rate limit; `admitted` is a ring of the latest `window_most`
+    # Outcomes of finishes by the policy; its rate limit, with a ring of the latest `window_most`
     ("int", "early duplicate late finish_limit window_most admitted_at"),
     ("float", "window_length bucket_size bucket_rate tokens tokens_since"),
     ("floats", "admitted"),

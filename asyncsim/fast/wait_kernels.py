@@ -122,15 +122,12 @@ def finish(s: RunState, w: int) -> int:
         resume(s, w)
         return state.A_FINISHED
     if found == state.CALLED:
-        if s.early == state.BUFFER:
-            if not s.now <= s.buffered[w] + s.buffer_for:  # none is buffered, or it is too old
-                s.buffered[w] = s.now
-            return state.A_BUFFERED
-        return state.A_EARLY if s.early == state.REJECT else state.A_IGNORED_EARLY
-    if found == state.FINISHED:
-        accepts = s.duplicate == state.ACCEPT
-        return state.A_ACCEPTED_DUPLICATE if accepts else state.A_DUPLICATE
-    return state.A_ACCEPTED_LATE if s.late == state.ACCEPT else state.A_LATE
+        # None is buffered, or it is too old
+        if s.early == state.A_BUFFERED and not s.now <= s.buffered[w] + s.buffer_for:
+            s.buffered[w] = s.now
+        return int(s.early)
+    # Kept or not: no step is entered twice here, so none waits for a value of an earlier wait
+    return int(s.duplicate if found == state.FINISHED else s.late)
 
 
 @kernel

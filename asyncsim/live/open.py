@@ -173,7 +173,7 @@ def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
         if earlier is None:
             answer = waits.finish(number, now, given.data)
             waits.records.write()
-            if number in waits.records:
+            if number in waits.records or answer.starts:
                 journal.append(JournalEntry(given, answer=answer.name))
                 journal.write_head()
             return answer

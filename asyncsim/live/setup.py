@@ -43,6 +43,12 @@ STATUS: dict[Answer, int] = {
     Answer.DUPLICATE: 409,
     Answer.LATE: 410,
     Answer.UNKNOWN: 404,
+    Answer.KEPT_DUPLICATE: 202,
+    Answer.KEPT_LATE: 202,
+    Answer.STARTED_EARLY: 201,
+    Answer.STARTED_DUPLICATE: 201,
+    Answer.STARTED_LATE: 201,
+    Answer.STARTED_UNKNOWN: 201,
 }
 # What the sender should do about an answer that rejects a finish
 ADVICE: dict[Answer, str] = {
@@ -71,7 +77,7 @@ class Setup:
     hold: frozenset[str]
     heartbeat: Mapping[str, float]
     profile: str | None  # the engine that is imitated; the scenario has its policy already
-    statuses: Mapping[str, int]  # its HTTP status codes by kind of finish, where a source has them
+    statuses: Mapping[str, str]  # its HTTP statuses by kind of finish, where a source has them
     handlers: Mapping[str, Handler]  # not kept in a store: given again when it is opened
 
     @classmethod
@@ -152,8 +158,11 @@ class Setup:
 
     def status_of(self, answer: Answer) -> int:
         """Return the HTTP status of an answer, the profile's own where a source names one."""
-        kind = answer.name.lower()  # a rejected finish is early, duplicate, late or unknown
-        return STATUS[answer] if answer.accepted else self.statuses.get(kind, STATUS[answer])
+        return int(str(self.statuses.get(answer.kind, STATUS[answer]))[:3])
+
+    def title_of(self, answer: Answer) -> str:
+        """Return the word of the profile's engine for an answer, such as NOT_FOUND; or nothing."""
+        return str(self.statuses.get(answer.kind, ""))[4:]
 
     def difference(self, other: Setup) -> str:
         """Return the argument in which this differs from another, or nothing."""

@@ -68,36 +68,44 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
 # --- the server ---------------------------------------------------------------------------------
 
 
+KINDS = ("early", "duplicate", "unknown", "late")  # of a finish that is not the first one in time
+AFTERWARDS = ("reject", "accept", "keep", "start")  # to a finish of a wait that is over
+
+
 @frozen(field_transformer=name_errors)
 class FinishPolicy:
     """How the server answers a finish that is not the first one in time.
 
-    The policy only decides what the sender receives, and whether an early finish is kept: no step
-    ever resumes twice, no record is lost.
+    The policy decides what the sender receives, and what becomes of the value: no wait ever
+    resumes its step twice, no record is lost. An acknowledgement may hide three things: the value
+    is discarded, kept for a later wait, or starts another run.
 
-    >>> sim.FinishPolicy(early="buffer", buffer_for="1min").buffer_for
+    >>> sim.FinishPolicy(early="buffer", buffer_for="1min", late="keep").buffer_for
     60.0
 
     Parameters
     ----------
     early
         Before the wait is armed: ``"reject"`` (an error; the sender may try again), ``"buffer"``
-        (kept, and applied when the wait is armed) or ``"ignore"`` (acknowledged but discarded).
+        (kept, and applied when the wait is armed), ``"ignore"`` (acknowledged but discarded) or
+        ``"start"`` (acknowledged; it starts another run, and the wait goes on).
     buffer_for
         How long an early finish is kept; by default until the wait is armed.
     duplicate
-        A second finish of a number: ``"reject"`` or ``"accept"`` (acknowledged, without effect).
+        A second finish of a number: ``"reject"``, ``"accept"`` (acknowledged but discarded),
+        ``"keep"`` (acknowledged; it finishes the next wait of the same step in its instance, the
+        open one first) or ``"start"`` (acknowledged; it starts another run).
     late
-        After a time-out or a cancellation: ``"reject"`` or ``"accept"``.
+        After a time-out or a cancellation: ``"reject"``, ``"accept"``, ``"keep"`` or ``"start"``.
     unknown
-        A number no wait ever had: ``"reject"`` or ``"ignore"``.
+        A number no wait ever had: ``"reject"``, ``"ignore"`` or ``"start"``.
     """
 
-    early: str = field(default="reject", validator=word_of("reject", "buffer", "ignore"))
+    early: str = field(default="reject", validator=word_of("reject", "buffer", "ignore", "start"))
     buffer_for: float | None = field(default=None, converter=units.optional_duration)
-    duplicate: str = field(default="reject", validator=word_of("reject", "accept"))
-    late: str = field(default="reject", validator=word_of("reject", "accept"))
-    unknown: str = field(default="reject", validator=word_of("reject", "ignore"))
+    duplicate: str = field(default="reject", validator=word_of(*AFTERWARDS))
+    late: str = field(default="reject", validator=word_of(*AFTERWARDS))
+    unknown: str = field(default="reject", validator=word_of("reject", "ignore", "start"))
 
 
 def _slowing(value: float) -> float:

@@ -13,6 +13,7 @@ that it cannot tell; no kind is ever taken for another, so none has subclasses.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -393,6 +394,23 @@ class StrategySpecification(Kind):
 # --- external systems -----------------------------------------------------------------------------
 
 
+def _starts(value: Any) -> str | tuple[str, ...]:
+    """Return a start, or several of a day, which are in order."""
+    if not isinstance(value, (list, tuple)):
+        return clock_or_cron(value)
+    found = tuple(map(units.clock_time, value))
+    if not found or list(found) != sorted(set(found), key=seconds_of_day):
+        raise InvalidValue("must list clock times in order, such as ['10:30', '14:45']")
+    return found if len(found) > 1 else found[0]
+
+
+def _cut_offs(value: Any) -> str | tuple[str, ...] | None:
+    if not isinstance(value, (list, tuple)):
+        return units.optional_clock_time(value)
+    found = tuple(map(units.clock_time, value))
+    return found if len(found) != 1 else found[0]
+
+
 @frozen
 class Night:
     """One scheduled run of a batch, in instants."""
@@ -407,11 +425,11 @@ class Night:
 class Batch(Kind):
     """Runs by the clock; the parameters are those of `asyncsim.NightlyBatch`."""
 
-    start: str = field(converter=clock_or_cron)
+    start: str | tuple[str, ...] = field(converter=_starts)
     item_time: Duration = field(converter=as_distribution)
     days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
-    cut_off: str | None = field(default=None, converter=units.optional_clock_time, kw_only=True)
+    cut_off: str | tuple[str, ...] | None = field(default=None, converter=_cut_offs, kw_only=True)
     lanes: int = field(default=1, converter=units.servers, kw_only=True)
     max_items: int | None = field(default=None, converter=units.optional_count, kw_only=True)
     end: str | None = field(default=None, converter=units.optional_clock_time, kw_only=True)
@@ -420,21 +438,42 @@ class Batch(Kind):
     results: str = field(default="per item", validator=word_of("per item", "at end"), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
-        if self.end is not None and (no_time or self.end == self.start):
-            name = f"{type(self).__name__}.end"
-            raise scenario_error(name, "must differ from the start", self.end)
+        name, several = type(self).__name__, len(self.starts) > 1
+        no_time = self.end == "00:00" and "24:00" in self.starts  # of the next day
+        if self.end is not None and (no_time or self.end in self.starts):
+            raise scenario_error(f"{name}.end", "must differ from the start", self.end)
+        by, number = self.cut_off, len(self.starts)
+        fits = len(by) == number if isinstance(by, tuple) else not several
+        if by is not None and not (fits and isinstance(by, tuple) is several):
+            right = f"a list of {number}, one for each start" if several else "a clock time"
+            raise scenario_error(f"{name}.cut_off", f"must be {right}", by)
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The start, or all starts of a day in order."""
+        return (self.start,) if isinstance(self.start, str) else self.start
+
+    @property
+    def cut_offs(self) -> tuple[str | None, ...]:
+        """The cut-off of each start."""
+        return (
+            self.cut_off if isinstance(self.cut_off, tuple) else (self.cut_off,) * len(self.starts)
+        )
 
     def nights(self, calendar: Calendar) -> Iterator[Night]:
         """Yield the scheduled runs in order."""
-        times = calendar.cron_times if is_cron(self.start) else calendar.times_of
-        one_day = timedelta(days=1)
-        starts = times(self.start, Days(self.days, self.holidays))
-        for index, (day, clock, start) in enumerate(starts):
+        times = calendar.cron_times if is_cron(self.starts[0]) else calendar.times_of
+        one_day, days = timedelta(days=1), Days(self.days, self.holidays)
+        runs = (
+            zip(times(start, days), itertools.repeat(by))
+            for start, by in zip(self.starts, self.cut_offs, strict=True)
+        )
+        in_order = heapq.merge(*runs, key=lambda run: run[0].instant)
+        for index, ((day, clock, start), by) in enumerate(in_order):
             cut_off, end = start, math.inf
-            if self.cut_off is not None:
-                earlier = seconds_of_day(self.cut_off) > clock
-                cut_off = min(calendar.instant(day - one_day * earlier, self.cut_off), start)
+            if by is not None:
+                earlier = seconds_of_day(by) > clock
+                cut_off = min(calendar.instant(day - one_day * earlier, by), start)
             if self.end is not None:
                 later = seconds_of_day(self.end) <= clock
                 end = calendar.instant(day + one_day * later, self.end)

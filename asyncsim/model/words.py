@@ -43,7 +43,10 @@ FIELDS = {
     "costs.service_level": "service level",
     "costs.currency": "currency",
 }  # whose words do not follow from their names
-ANSWERED = {"reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept"}
+ANSWERED = {
+    "reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept",
+    "keep": "kept for the next wait", "start": "starting another run",
+}  # fmt: skip
 
 
 def listed(words: Sequence[str], most: int = MOST_LISTED, joint: str = ", ") -> str:
@@ -238,13 +241,14 @@ def _link(link: specifications.Link | None, system: object) -> str:
 
 
 def _batch(batch: specifications.Batch) -> str:
-    start = f"by cron ({batch.start})" if is_cron(batch.start) else f"at {batch.start}"
+    first, *_ = batch.starts
+    start = f"by cron ({first})" if is_cron(first) else f"at {listed(batch.starts, 20)}"
     parts = [
         f"batch {start}, {days_in_words(batch.days, batch.holidays)}: "
         f"each item takes {time_in_words(batch.item_time)}, {batch.lanes:,} at a time"
     ]
     if batch.cut_off is not None:
-        parts.append(f"of items submitted by {batch.cut_off}")
+        parts.append(f"of items submitted by {listed([by for by in batch.cut_offs if by], 20)}")
     if batch.max_items is not None:
         parts.append(f"{counted(batch.max_items, 'item', 'items')} a night at most")
     if batch.end is not None:
