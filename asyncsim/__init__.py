@@ -93,6 +93,8 @@ from asyncsim.model.strategies import (
     Polling,
     PollingAfter,
     PollingAt,
+    ServerDirected,
+    SharedPoll,
     Strategy,
 )
 from asyncsim.model.systems import (
@@ -171,7 +173,9 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SerialNumberError",
+    "ServerDirected",
     "Session",
+    "SharedPoll",
     "Simulation",
     "State",
     "SteadyState",

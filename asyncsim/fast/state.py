@@ -58,7 +58,7 @@ NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
 K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE, K_RETRY = map(PURPOSES.index, PURPOSES)
 (
     WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
-    TIMEOUT, COLLECTION, LAST_LOOK,
+    TIMEOUT, COLLECTION, LAST_LOOK, SHARED_CHECK,
 ) = map(int, EventKind)  # fmt: skip
 # Kinds of events below have a lane of their own in the queue; lane 0 stands for the heap
 LANES = COLLECTION
