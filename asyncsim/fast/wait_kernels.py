@@ -35,15 +35,7 @@ from asyncsim.fast.event_queue import (
     turn_bins,
 )
 from asyncsim.fast.jit import inner_kernel, kernel, unsigned
-from asyncsim.fast.state import (
-    ARMED,
-    CHECK_DUE,
-    CHECK_ENDED,
-    J_CHECK,
-    KIND_SHIFT,
-    ROW_SHIFT,
-    RunState,
-)
+from asyncsim.fast.state import ARMED, CHECK_DUE, CHECK_ENDED, J_CHECK, KIND_SHIFT, RunState
 from asyncsim.model import specifications
 
 grid_index = kernel(specifications.grid_index)
@@ -441,7 +433,7 @@ def ask_next(s: RunState, p: int) -> None:
     if w >= 0:
         start, interval = s.shared_start[p], s.interval[group(s, w)]
         at = start + grid_index(start, interval, s.now) * interval
-        push(s, at, state.SHARED_CHECK, p << ROW_SHIFT, 2 * p)
+        push(s, at, state.SHARED_CHECK, p << state.ROW_SHIFT, 2 * p)
 
 
 @kernel
