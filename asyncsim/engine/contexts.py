@@ -230,7 +230,7 @@ class SystemWaits:
         self._opened: deque[Wait] = deque()  # in the order of arming
         self._complete: list[tuple[float, int, int, Wait]] = []  # a heap; some may be over
         self._idle: simpy.Event | None = None
-        simulation.clock.process(simulation.strategy.watch(self))
+        self.last_check = -math.inf
 
     @property
     def now(self) -> float:
@@ -281,7 +281,7 @@ class SystemWaits:
         if simulation.poll_work:
             start, end = simulation.workers.book(Job.CHECK, asked, simulation.poll_work)
             yield simulation.clock.at(end, order(EventKind.SHARED_CHECK, self._index, 1))
-        seen = 0
+        self.last_check, seen = self.now, 0
         while self._complete and self._complete[0][0] <= start and seen != most:
             *_, wait = heappop(self._complete)
             if wait.state is State.ARMED:
@@ -377,8 +377,8 @@ class ExternalSystemContext:
     def complete(self, item: Item, at: float | None = None) -> None:
         """Mark an item complete, now or at an instant; ties go by instance, then step."""
         work = cast(WorkItem, item)
-        is_last = self._successor is None and at is not None
-        self._simulation.plans[item.serial_number] = at if is_last else math.inf
+        plan = math.inf if at is None or self._successor is not None else at
+        self._simulation.plans[item.serial_number] = plan
         if at is None or at < self.now:
             self._done(work)
         else:

@@ -99,6 +99,8 @@ class Simulation:
             name: contexts.SystemWaits(self, name, index)
             for index, name in enumerate(scenario.systems if strategy.watches else ())
         }
+        for watched in self._watched.values():
+            self._start(strategy.watch(watched))
         self.clock.process(self._arrive())
 
     def _open_systems(self) -> None:

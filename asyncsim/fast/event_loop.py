@@ -122,7 +122,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.LAST_LOOK:
         seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
         waits.answered(s, payload, seen)
-    elif kind == state.SHARED_CHECK:
+    else:
         shared_check(s, payload >> 1, payload & 1)
 
 
@@ -140,6 +140,7 @@ def shared_check(s: RunState, p: int, ended: int) -> None:
             push(s, s.asked_at[p] + s.poll_work, state.SHARED_CHECK, key, 2 * p + 1)
             return
     counts_at, seen = s.counts_at[p], 0
+    s.shared_last[p] = s.now
     while seen < s.limit[group(s, counts_at)]:
         w = waits.take_complete(s, p)
         if w < 0:

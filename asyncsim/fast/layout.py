@@ -510,6 +510,7 @@ class Builder:
             (together, None, "opened complete"),
             (shared, 0, "opened_head opened_n complete_head complete_n is_asking"),
             (shared, None, "counts_at asked_at"),
+            (shared, -math.inf, "shared_last"),
         ]
         return {
             name: Room(size, value, part is kept)

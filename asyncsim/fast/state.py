@@ -98,10 +98,10 @@ FIELDS = _fields(
     ("floats", "intervals instants window_opens window_closes"),
     # Checks shared by the waits of a group at a system, by call; two lists of each, in their parts
     # of arrays: its waits in the order of arming, and of completion; whether it has a check due or
-    # under way, at which wait that counts, and when it was picked up
+    # under way, at which wait that counts, when it was picked up, and when the last one ended
     ("ints", "shared shared_at is_asking counts_at"),
     ("ints", "opened opened_head opened_n complete complete_head complete_n"),
-    ("floats", "shared_start asked_at"),
+    ("floats", "shared_start asked_at shared_last"),
     # How its systems deliver; delays are by attempt and wait if some vary, or one for each group
     ("ints", "notify attempts retries_vary pause_at"),
     ("floats", "loss duplicates duplicate_delay"),

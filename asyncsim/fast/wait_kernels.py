@@ -432,7 +432,8 @@ def ask_next(s: RunState, p: int) -> None:
     s.is_asking[p] = w >= 0
     if w >= 0:
         start, interval = s.shared_start[p], s.interval[group(s, w)]
-        at = start + grid_index(start, interval, s.now) * interval
+        after = max(s.shared_last[p], float(np.nextafter(s.now, -math.inf)))
+        at = start + grid_index(start, interval, after) * interval
         push(s, at, state.SHARED_CHECK, p << state.ROW_SHIFT, 2 * p)
 
 

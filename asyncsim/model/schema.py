@@ -108,6 +108,7 @@ VALUES: dict[Callable[..., Any], Fragment] = {
 }  # what a reader of a value accepts
 OF_KEYS: dict[str, Fragment] = {
     "factor": {"type": "number", "minimum": 1},
+    "error": {"type": "number", "minimum": 0, "maximum": 5},
     "volume": {"type": "number", "exclusiveMinimum": 0},
     "retries": _numbers(_duration(minimum=0)),
     "values": _numbers(_PRICE, minItems=1),

@@ -396,6 +396,19 @@ class Directed(Kind):
         return answered_pause_ends(step.last_check, foreseen, factor, *bounds)
 
 
+class SharedWaits(Protocol):
+    """What shared checks need of the open waits of one external system."""
+
+    last_check: float  # when the last check for them ended; at first minus infinity
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+
+    def chance(self, what: str, k: int = 0) -> float:
+        """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
+
+
 @frozen(field_transformer=name_errors)
 class Shared(Kind):
     """One check for all waits of a system; the parameters are those of `asyncsim.SharedPoll`."""
@@ -407,6 +420,12 @@ class Shared(Kind):
     def start(self, phase: float) -> float:
         """Return the instant of grid point 0, for a phase in [0, 1)."""
         return 0.0 if self.anchor == "clock" else -phase * self.interval
+
+    def next_check(self, waits: SharedWaits) -> float:
+        """Return the first grid point from now on, later than the end of the last check."""
+        start = self.start(waits.chance("phase"))
+        after = max(waits.last_check, math.nextafter(waits.now, -math.inf))
+        return start + grid_index(start, self.interval, after) * self.interval
 
 
 def _retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:

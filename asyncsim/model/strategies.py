@@ -40,8 +40,8 @@ from asyncsim.model.specifications import (
     Schedule,
     ScheduledWait,
     Shared,
+    SharedWaits,
     StrategySpecification,
-    grid_index,
     own_specification,
 )
 from asyncsim.model.units import poll_interval, text_of
@@ -94,12 +94,8 @@ class WaitingStep(ScheduledWait, Protocol):
         """Record that the sender has given up."""
 
 
-class OpenWaits(Protocol):
-    """What a strategy sees of the open waits of one external system."""
-
-    @property
-    def now(self) -> float:
-        """The present instant in seconds."""
+class OpenWaits(SharedWaits, Protocol):
+    """What a strategy sees of the open waits of one external system, and can do for them."""
 
     def any(self) -> Event:
         """Wait until one is open (not at all if one is)."""
@@ -112,9 +108,6 @@ class OpenWaits(Protocol):
 
         Nothing is checked if none is open.
         """
-
-    def chance(self, what: str, k: int = 0) -> float:
-        """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
 
 
 class Strategy(Described):
@@ -486,11 +479,9 @@ class SharedPoll(Shared, Strategy):
 
     def watch(self, waits: OpenWaits) -> SimProcess:
         """Check for all at each grid point, as long as any is open."""
-        start = self.start(waits.chance("phase"))
         while True:
             yield waits.any()
-            k = grid_index(start, self.interval, waits.now)
-            yield waits.until(start + k * self.interval)
+            yield waits.until(self.next_check(waits))
             yield from waits.check(self.most)
 
     @property
