@@ -99,6 +99,8 @@ from asyncsim.model.strategies import (
     Polling,
     PollingAfter,
     PollingAt,
+    ServerDirected,
+    SharedPoll,
     Strategy,
 )
 from asyncsim.model.systems import (
@@ -177,7 +179,9 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SerialNumberError",
+    "ServerDirected",
     "Session",
+    "SharedPoll",
     "SharedStore",
     "Simulation",
     "State",

@@ -51,6 +51,8 @@ from asyncsim.model.strategies import (
     Polling,
     PollingAfter,
     PollingAt,
+    ServerDirected,
+    SharedPoll,
     Strategy,
 )
 from asyncsim.model.systems import (
@@ -363,6 +365,23 @@ def listed_checks() -> st.SearchStrategy[Strategy]:
     )
 
 
+def directed() -> st.SearchStrategy[ServerDirected]:
+    """Make checks directed by an external system that knows more or less well when it is done."""
+    return st.builds(
+        ServerDirected,
+        st.sampled_from([600.0, 1800.0]),
+        at_least=st.sampled_from([60.0, 600.0]),
+        at_most=st.sampled_from([1800.0, 100_000.0]),
+        error=st.sampled_from([0.0, 0.3, 1.0]),
+    )
+
+
+def shared_polls() -> st.SearchStrategy[SharedPoll]:
+    """Make checks for all waits of a system, some of which see a few waits only."""
+    anchors = st.sampled_from(["clock", "random"])
+    return st.builds(SharedPoll, long_times, most=st.none() | st.integers(1, 4), anchor=anchors)
+
+
 def backoffs() -> st.SearchStrategy[Backoff]:
     """Make backoff with every kind of jitter."""
     return st.builds(
@@ -397,6 +416,8 @@ def strategies() -> st.SearchStrategy[Strategy]:
         pollings(first=st.none() | long_times, window=check_windows),
         listed_checks(),
         backoffs(),
+        directed(),
+        shared_polls(),
         st.builds(LongPolling, st.sampled_from([300.0, 600.0, 3600.0])),
         _callbacks(Callback),
         _callbacks(CallbackWithSafetyPoll, every=long_times, anchor=anchors),

@@ -46,6 +46,7 @@ class EventKind(enum.IntEnum):
     TIMEOUT = 9
     COLLECTION = 10  # by a batch, of all that has been submitted up to and including the instant
     LAST_LOOK = 11  # of a free check, at what was complete as soon as it was collected
+    SHARED_CHECK = 12  # for all waits of a system, due or ended: with the system's row, step 0 or 1
 
 
 NO_LENGTH = 1e-6  # seconds: a request cut by then is not counted, since sums differ by rounding

@@ -87,6 +87,7 @@ class Simulation:
         self.arrived = 0
         self.deliveries = contexts.DeliveryLog()
         self.collections: set[float] = set()
+        self.plans: dict[str, float | contexts.ExternalSystemContext] = {}
         self.stopped = False  # whether the last run was stopped at an instant
         self._assumed_complete: set[str] = set()
         self._joins: dict[tuple[int, int], int] = {}
@@ -97,6 +98,12 @@ class Simulation:
         self.ended = array("d", [math.nan]) * len(self.draws)
         self.outcomes = [result.Outcome.RUNNING] * len(self.draws)
         self._open_systems()
+        self._watched = {
+            name: contexts.SystemWaits(self, name, index)
+            for index, name in enumerate(scenario.systems if strategy.watches else ())
+        }
+        for watched in self._watched.values():
+            self._start(strategy.watch(watched))
         self.clock.process(self._arrive())
 
     def _open_systems(self) -> None:
@@ -284,6 +291,8 @@ class Simulation:
         if self.skipped:
             if wait.completed <= now:
                 self.skipped.completed(wait)
+        elif self._watched:
+            self._watched[self._node(wait.step).step.system].opened(wait)
         elif self._polls:
             self._start(self.strategy.wait(contexts.WaitContext(self, wait, EventKind.CHECK_DUE)))
 
@@ -317,6 +326,8 @@ class Simulation:
         if wait.state is State.ARMED:
             if self.skipped:
                 self.skipped.completed(wait)
+            elif self._watched:
+                self._watched[self._node(wait.step).step.system].completed(wait)
             self.connections.release(wait)
 
     def _notify_strategy(self, wait: Wait) -> None:

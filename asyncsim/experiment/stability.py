@@ -28,11 +28,13 @@ from asyncsim.model.specifications import (
     ClockTimes,
     Completions,
     Deliveries,
+    Directed,
     Grid,
     Hold,
     Intervals,
     Pauses,
     Service,
+    Shared,
     Staff,
     StrategySpecification,
 )
@@ -40,7 +42,7 @@ from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import ExternalSystem, links_of, single_link
 from asyncsim.model.units import WEEK, text_of
 
-CHECKS = (type(None), *SCHEDULES, Hold)
+CHECKS = (type(None), *SCHEDULES, Hold, Directed, Shared)
 LINKS = (Batch, Service, Staff, Completions)
 NEAR = 0.5  # below this load a queue settles soon
 ENOUGH = 100  # a run of this many relaxation times shows what a steady state is like
@@ -153,7 +155,7 @@ class _Walk:
             return 0.0
         match known:
             case StrategySpecification(
-                Hold()
+                (Hold() | Directed() | Shared())
                 | Grid(limit=None)
                 | Intervals(limit=None)
                 | Pauses(limit=None)
@@ -188,7 +190,12 @@ class _Walk:
     @property
     def _notice(self) -> float:
         """The least work of a callback or check that ends a wait; 0 if that is not known."""
-        if (known := self.known) is None or self.system not in (None, loads.STORE):
+        known = self.known  # a shared check may be that of any number of waits
+        if (
+            known is None
+            or isinstance(known.checks, Shared)
+            or self.system not in (None, loads.STORE)
+        ):
             return 0.0
         server, store = self.scenario.server, self.scenario.server.store
         callback, check = server.callback_seconds, server.check_seconds
@@ -280,7 +287,7 @@ def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection
     """Return whether workers check ever more waits, if the demand on systems accumulates."""
     found = known_specification(strategy)
     match found.checks if found else None:
-        case None | Intervals(cap=None):  # without a cap checks are ever less frequent
+        case None | Shared() | Intervals(cap=None):  # without a cap checks are ever less frequent
             return False
         case Grid() | Intervals() | Pauses() | ClockTimes() as schedule if schedule.limit:
             return False

@@ -122,6 +122,36 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.LAST_LOOK:
         seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
         waits.answered(s, payload, seen)
+    else:
+        shared_check(s, payload >> 1, payload & 1)
+
+
+@kernel
+def shared_check(s: RunState, p: int, ended: int) -> None:
+    """Begin a check for all open waits of a system, or resume what it has seen at its end."""
+    if not ended:
+        s.counts_at[p], s.asked_at[p] = waits.oldest_open(s, p), s.now
+        if s.counts_at[p] < 0:
+            s.is_asking[p] = 0
+            return
+        if s.poll_work:
+            s.asked_at[p] = book_worker(s, state.J_CHECK, s.now, s.poll_work)
+            key = (p << ROW_SHIFT) | 1
+            push(s, s.asked_at[p] + s.poll_work, state.SHARED_CHECK, key, 2 * p + 1)
+            return
+    counts_at, seen = s.counts_at[p], 0
+    s.shared_last[p] = s.now
+    while seen < s.limit[group(s, counts_at)]:
+        w = waits.take_complete(s, p)
+        if w < 0:
+            break
+        waits.finish(s, w)
+        walk(s, s.row_of[w])
+        seen += 1
+    s.checks[counts_at] += 1
+    if seen:
+        s.seen[counts_at] += 1
+    waits.ask_next(s, p)
 
 
 @inner_kernel
@@ -264,6 +294,8 @@ def arm(s: RunState, w: int) -> None:
     elif s.watch[g] == state.HOLDS_LINE:
         s.urgent[s.urgent_n] = w
         s.urgent_n += 1
+    elif s.watch[g] == state.SHARED:
+        waits.add_opened(s, w)
     elif s.watch[g]:
         waits.begin_schedule(s, w)
         push(s, waits.next_check(s, w), state.CHECK_DUE, s.key_of[w], w)

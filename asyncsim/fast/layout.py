@@ -31,6 +31,7 @@ from asyncsim.model.specifications import (
     ClockTimes,
     Completions,
     Deliveries,
+    Directed,
     Grid,
     Hold,
     Intervals,
@@ -38,6 +39,7 @@ from asyncsim.model.specifications import (
     Pauses,
     Schedule,
     Service,
+    Shared,
     Staff,
     StrategySpecification,
     check_times,
@@ -48,7 +50,7 @@ from asyncsim.model.systems import ExternalSystem, links_of
 from asyncsim.model.units import DAY
 
 PLAYED: dict[str, tuple[type, ...]] = {
-    "checks": (type(None), *SCHEDULES, Hold),
+    "checks": (type(None), *SCHEDULES, Hold, Directed, Shared),
     "deliveries": (type(None), Deliveries),
     "links": (Batch, Service, Staff, Completions),
     "process elements": (Step, AsyncStep, Choice, Parallel),
@@ -222,8 +224,9 @@ class Builder:
         ]
         names = [name for words in GROUP_FIELDS for name in words.split()]
         found: dict[str, Any] = {name: [row.get(name, 0) for row in rows] for name in names}
-        found |= arrays | self._strategy_draws()
-        server, schedules = self.scenario.server, [group.schedule for group in self.groups]
+        found |= arrays | self._strategy_draws() | self._shared_checks()
+        server = self.scenario.server
+        schedules = [group.schedule for group in self.groups]
         jitters = [getattr(schedule, "jitter", "none") for schedule in schedules]
         match schedules:
             case [Grid(window=None)]:
@@ -236,13 +239,20 @@ class Builder:
         }
 
     def _checks(
-        self, checks: Schedule | Hold | None, arrays: dict[str, list[float]]
+        self, checks: Schedule | Hold | Directed | Shared | None, arrays: dict[str, list[float]]
     ) -> dict[str, Any]:
         """Return how a group checks, after adding its intervals, instants or hours to arrays."""
         if checks is None:
             return {}
         if isinstance(checks, Hold):
             return {"watch": state.HOLDS_LINE, "interval": checks.hold}
+        if isinstance(checks, Directed):  # the pause without an answer, its bounds and error
+            bounds = {"first_wait": checks.at_least, "cap": checks.at_most, "limit": -1}
+            pause = {"interval": checks.default, "jitter": checks.error}
+            return {"watch": state.DIRECTED} | bounds | pause
+        if isinstance(checks, Shared):
+            most = checks.most or ANY_NUMBER
+            return {"watch": state.SHARED, "interval": checks.interval, "limit": most}
         found: dict[str, Any] = {
             "limit": -1 if checks.limit is None else checks.limit,
             "checks_are_free": checks.limit is None and not self.scenario.server.check_seconds,
@@ -289,6 +299,21 @@ class Builder:
         arrays["window_opens"] += hours[:, 0].tolist()
         arrays["window_closes"] += hours[:, 1].tolist()
         return found
+
+    def _shared_checks(self) -> dict[str, Any]:
+        """Lay out the shared checks, those of all systems for each group."""
+        n, names = len(self.draws), [*self.scenario.systems]
+        keys = [self.draws.key(f"strategy/shared phase/{name}") for name in names]
+        phases = [counter_based_uniform(key, 0, 0) for key in keys]
+        kinds = [group.checks for group in self.groups]
+        starts = [k.start(at) if isinstance(k, Shared) else 0.0 for k in kinds for at in phases]
+        places = [
+            group * len(names) + names.index(call.step.system)
+            for call, group in zip(self.calls, self.group_of, strict=True)
+        ]
+        sizes = [n * places.count(place) for place in range(len(starts))]
+        at = [0, *itertools.accumulate(sizes)]
+        return {"shared": places, "shared_start": starts, "shared_at": at}
 
     def _intervals(self, checks: Intervals) -> tuple[list[float], bool]:
         """Return the intervals until they grow no more, and whether there would be others."""
@@ -475,8 +500,10 @@ class Builder:
         nodes, jobs, sizes = self.graph.nodes, len(Job), self.sizes
         steps = n * sum(isinstance(node, (Work, Call)) for node in nodes)
         joins = n * sum(isinstance(node, Join) for node in nodes)
+        together = waits if any(isinstance(one.checks, Shared) for one in self.groups) else 1
+        shared = len(self.groups) * len(self.scenario.systems)
         kept: list[tuple[int, float | None, str]] = [
-            (waits, math.inf, "completed visible_from"),
+            (waits, math.inf, "completed visible_from foreseen"),
             (waits, math.nan, "called armed closed left buffered"),
             (waits, 0, "not_before state outcome checks seen deliveries line holds"),
             (waits, -1, "in_batch"),
@@ -497,7 +524,11 @@ class Builder:
             (LANES * sizes.lane, None, "lane_t lane_key lane_payload"),
             (sizes.heap, None, "heap_t heap_key heap_sequence heap_payload starts soon"),
             (4 * len(nodes) + 16, None, "stack"),
-            (len(self.calls) + 16, None, "urgent"),
+            (len(self.calls) + together + 16, None, "urgent"),
+            (together, None, "opened complete"),
+            (shared, 0, "opened_head opened_n complete_head complete_n is_asking"),
+            (shared, None, "counts_at asked_at"),
+            (shared, -math.inf, "shared_last"),
         ]
         return {
             name: Room(size, value, part is kept)

@@ -29,7 +29,7 @@ from asyncsim.platform import checks_bounds
 NODES = (Work, Call, Await, Choose, Fork, Join)
 ANCHORS = ("arming", "clock", "random")
 JITTERS = ("none", "full", "equal", "decorrelated")
-PURPOSES = ("loss", "duplicate", "jitter", "phase", "retry")
+PURPOSES = ("loss", "duplicate", "jitter", "phase", "retry", "error")
 
 # Plain numbers: to a kernel they are constants. What other modules number is taken from there, in
 # its order, so that one more or less is an error here; that the names agree is tested.
@@ -49,15 +49,15 @@ BATCH, SERVICE, PEOPLE, RECORDED = range(4)
     A_STARTED_EARLY, A_STARTED_DUPLICATE, A_STARTED_LATE, A_STARTED_UNKNOWN, A_LOST, A_DEAD,
     A_LIMITED,
 ) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
-NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE, BY_CLOCK = range(5)
+NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE, BY_CLOCK, DIRECTED, SHARED = range(7)
 FROM_ARMING, FROM_CLOCK, FROM_RANDOM = map(ANCHORS.index, ANCHORS)
 NO_JITTER, FULL, EQUAL, DECORRELATED = map(JITTERS.index, JITTERS)
 NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
 # A key of chances for each purpose and call
-K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE, K_RETRY = map(PURPOSES.index, PURPOSES)
+K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE, K_RETRY, K_ERROR = map(PURPOSES.index, PURPOSES)
 (
     WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
-    TIMEOUT, COLLECTION, LAST_LOOK,
+    TIMEOUT, COLLECTION, LAST_LOOK, SHARED_CHECK,
 ) = map(int, EventKind)  # fmt: skip
 # Kinds of events below have a lane of their own in the queue; lane 0 stands for the heap
 LANES = COLLECTION
@@ -104,6 +104,12 @@ FIELDS = _fields(
     ("ints", "instants_at instants_n windows_at windows_n"),
     ("floats", "interval jitter cap first_wait"),
     ("floats", "intervals instants window_opens window_closes"),
+    # Checks shared by the waits of a group at a system, by call; two lists of each, in their parts
+    # of arrays: its waits in the order of arming, and of completion; whether it has a check due or
+    # under way, at which wait that counts, when it was picked up, and when the last one ended
+    ("ints", "shared shared_at is_asking counts_at"),
+    ("ints", "opened opened_head opened_n complete complete_head complete_n"),
+    ("floats", "shared_start asked_at shared_last"),
     # How its systems deliver; delays are by attempt and wait if some vary, or one for each group
     ("ints", "notify attempts retries_vary pause_at"),
     ("floats", "loss duplicates duplicate_delay"),
@@ -131,8 +137,9 @@ FIELDS = _fields(
     ("ints", "line holds"),
     ("floats", "held_since"),
     # When a check can see something (infinite while unknown), an instant before which the work is
-    # known not to be complete, and the batch in whose queue the item waits, or -1
-    ("floats", "visible_from not_before"),
+    # known not to be complete, when it will be by the plan of the system, and the batch in whose
+    # queue the item waits, or -1
+    ("floats", "visible_from not_before foreseen"),
     ("ints", "in_batch"),
     # Steps, by slot and instance; instances
     ("floats", "queued started step_ended ended"),

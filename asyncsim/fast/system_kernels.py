@@ -204,6 +204,8 @@ def wake_up(s: RunState, system: int) -> None:
 def complete_at(s: RunState, w: int, system: int, at: float) -> None:
     """Schedule the completion of an item; ties go by instance, then step."""
     s.not_before[w] = at
+    if s.successor[system] < 0:
+        s.foreseen[w] = at
     push(s, at, state.SYSTEM, s.key_of[w] + (1 << ROW_SHIFT), system * s.waits + w)
 
 
@@ -298,6 +300,8 @@ def system_event(s: RunState, payload: int) -> None:
         if s.state[w] == state.ARMED:
             if s.checks_are_free[g]:
                 waits.see_completion(s, w)
+            elif s.watch[g] == state.SHARED:
+                waits.add_complete(s, w)
             waits.release(s, w)
     if s.system_kind[system] == state.BATCH:
         s.remaining[system] -= 1

@@ -112,6 +112,7 @@ OF_KEYS: dict[str, Fragment] = {
     "start": {"anyOf": [VALUES[calendar.clock_or_cron], _numbers(_CLOCK_TIME, minItems=1)]},
     "cut_off": {"anyOf": [_CLOCK_TIME, _numbers(_CLOCK_TIME, minItems=1)]},
     "factor": {"type": "number", "minimum": 1},
+    "error": {"type": "number", "minimum": 0, "maximum": 5},
     "volume": {"type": "number", "exclusiveMinimum": 0},
     "slows_down": {"type": "number", "minimum": 0, "maximum": 1000},
     "retries": _numbers(_duration(minimum=0)),

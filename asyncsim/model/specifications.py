@@ -4,8 +4,9 @@ Both engines, the closed forms, the capacity bounds and the pages of a session r
 never ask for a class. A reader that meets a kind it does not know refuses it by name, or answers
 that it cannot tell; no kind is ever taken for another, so none has subclasses.
 
-* `StrategySpecification`: when the server *checks* (`Grid`, `Intervals`, `Pauses`, `ClockTimes` or
-  `Hold`), and how the external system *delivers* its callback (`Deliveries`).
+* `StrategySpecification`: when the server *checks* (`Grid`, `Intervals`, `Pauses`, `ClockTimes`,
+  `Hold`, `Directed` or `Shared`), and how the external system *delivers* its callback
+  (`Deliveries`).
 * The specification of a system is a tuple with one value for each link: `Batch`, `Service`, `Staff`
   or `Completions`; None stands for a link that has none.
 """
@@ -41,7 +42,7 @@ from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
-MOST_FACTOR, MOST_RETRIES, MOST_PAUSES = 1_000_000, 1000, 10_000
+MOST_FACTOR, MOST_RETRIES, MOST_PAUSES, MOST_ERROR = 1_000_000, 1000, 10_000, 5
 ANCHORS = word_of("arming", "clock", "random")
 T = TypeVar("T")
 
@@ -87,6 +88,10 @@ class ScheduledWait(Protocol):
     checks: int
     last_check: float  # when the last check ended; before the first, when the wait was armed
     notes: dict[str, Any]  # for what a strategy wants to remember of this wait
+
+    @property
+    def foreseen(self) -> float:
+        """When the external system will be done by its plan; infinite while it has none."""
 
     @property
     def calendar(self) -> Calendar:
@@ -344,6 +349,86 @@ class Hold(Kind):
     hold: float = field(default=30.0, converter=units.poll_interval)
 
 
+def _error(value: float) -> float:
+    found = units.number(value)
+    if not 0 <= found <= MOST_ERROR:
+        raise InvalidValue(f"must be from 0 to {MOST_ERROR}")
+    return found
+
+
+def answered_pause_ends(
+    now: float, foreseen: float, factor: float, default: float, least: float, most: float
+) -> float:
+    """Return when to check again after the answer of an external system; both engines use it."""
+    if foreseen == math.inf:
+        return now + default
+    due = foreseen if factor == 1.0 else now + (foreseen - now) * factor
+    return min(max(due, now + least), now + most)
+
+
+def error_factor(sigma: float, u: float, v: float) -> float:
+    """Return a lognormal factor with median 1, from two uniform numbers (Box & Muller 1958)."""
+    normal = math.sqrt(-2.0 * math.log(1.0 - u)) * math.cos(2.0 * math.pi * v)
+    return math.exp(sigma * normal)
+
+
+@frozen(field_transformer=name_errors)
+class Directed(Kind):
+    """Checks after the pauses in answers; the parameters are those of `asyncsim.ServerDirected`."""
+
+    default: float = field(default=20.0, converter=units.poll_interval)
+    at_least: float = field(default=1.0, converter=units.poll_interval, kw_only=True)
+    at_most: float = field(default=HOUR, converter=units.poll_interval, kw_only=True)
+    error: float = field(default=0.0, converter=_error, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.at_least <= self.default <= self.at_most:
+            problem = f"must be from at_least ({self.at_least} s) to at_most ({self.at_most} s)"
+            raise scenario_error(f"{type(self).__name__}.default", problem, self.default)
+
+    def next_check(self, step: ScheduledWait) -> float:
+        """Return the end of the last check plus the pause in its answer; the default at first."""
+        k, factor = step.checks, 1.0
+        if self.error:
+            chances = step.chance("error", 2 * k), step.chance("error", 2 * k + 1)
+            factor = error_factor(self.error, *chances)
+        foreseen = step.foreseen if k else math.inf
+        bounds = self.default, self.at_least, self.at_most
+        return answered_pause_ends(step.last_check, foreseen, factor, *bounds)
+
+
+class SharedWaits(Protocol):
+    """What shared checks need of the open waits of one external system."""
+
+    last_check: float  # when the last check for them ended; at first minus infinity
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+
+    def chance(self, what: str, k: int = 0) -> float:
+        """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
+
+
+@frozen(field_transformer=name_errors)
+class Shared(Kind):
+    """One check for all waits of a system; the parameters are those of `asyncsim.SharedPoll`."""
+
+    interval: float = field(converter=units.poll_interval)
+    most: int | None = field(default=None, converter=units.optional_count, kw_only=True)
+    anchor: str = field(default="clock", validator=word_of("clock", "random"), kw_only=True)
+
+    def start(self, phase: float) -> float:
+        """Return the instant of grid point 0, for a phase in [0, 1)."""
+        return 0.0 if self.anchor == "clock" else -phase * self.interval
+
+    def next_check(self, waits: SharedWaits) -> float:
+        """Return the first grid point from now on, later than the end of the last check."""
+        start = self.start(waits.chance("phase"))
+        after = max(waits.last_check, math.nextafter(waits.now, -math.inf))
+        return start + grid_index(start, self.interval, after) * self.interval
+
+
 def _retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
     if not isinstance(value, (list, tuple)):
         raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
@@ -374,7 +459,7 @@ class Deliveries(Kind):
 class StrategySpecification(Kind):
     """How the server checks and how the system delivers; None stands for not at all."""
 
-    checks: Schedule | Hold | None = None
+    checks: Schedule | Hold | Directed | Shared | None = None
     deliveries: Deliveries | None = None
 
     @property

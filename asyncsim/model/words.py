@@ -170,6 +170,21 @@ def _checks(checks: object) -> str:
                 "sends a request that the external system answers at completion, or after "
                 f"{text_of(checks.hold)} without it; then sends the next"
             )
+        case specifications.Directed():
+            default, least, most = map(text_of, (checks.default, checks.at_least, checks.at_most))
+            error = f", with an error of about {percent(checks.error)}" if checks.error else ""
+            return (
+                f"checks after {default}, then after the pause that the external system names: the "
+                f"time that is left by its plan{error}, from {least} to {most}, or {default} while "
+                "it has none"
+            )
+        case specifications.Shared():
+            start = "midnight" if checks.anchor == "clock" else "a random moment on"
+            most = f"; sees {checks.most:,} completed ones at most" if checks.most else ""
+            return (
+                f"checks once for all waits of an external system, every {text_of(checks.interval)}"
+                f", counted from {start}{most}"
+            )
     return f"checks in a way of its own ({type(checks).__name__})"
 
 
