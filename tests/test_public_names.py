@@ -68,6 +68,7 @@ NAMES = [
     "SteadyStateWarning",
     "Step",
     "StoreError",
+    "Strategies",
     "Strategy",
     "Sweep",
     "UniformArrivals",

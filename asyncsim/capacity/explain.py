@@ -13,6 +13,7 @@ from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
 from asyncsim.capacity.noticing import ERLANG, POLLACZEK
 from asyncsim.engine.loads import WORKERS
 from asyncsim.model.html import cells_html, findings_html, result_html
+from asyncsim.model.mixed_strategies import as_strategy
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Callback, Strategy
 from asyncsim.model.units import percent, text_of
@@ -204,8 +205,6 @@ def explain(scenario: Scenario, strategy: Strategy | None = None) -> Explanation
     """
     if not isinstance(scenario, Scenario):
         raise scenario_error("scenario", "must be a Scenario", scenario)
-    chosen = Callback() if strategy is None else strategy
-    if not isinstance(chosen, Strategy):
-        raise scenario_error("strategy", "must be a Strategy such as Polling('5min')", strategy)
+    chosen = as_strategy("strategy", Callback() if strategy is None else strategy, scenario)
     found = Expectations(scenario, chosen)
     return Explanation(scenario, chosen.label, list(found.all()), found.overloaded)

@@ -322,7 +322,7 @@ def frontier(
     """
     chosen = Effort.of(effort)
     check_scenario(scenario)
-    by_label = labelled(list(USUAL if strategies is None else strategies))
+    by_label = labelled(list(USUAL if strategies is None else strategies), scenario)
     if not isinstance(figures, (tuple, list)) or len(figures) != 2:
         raise ScenarioError(
             f"figures must be two names such as ('mean_latency', 'requests'), got {figures!r}"

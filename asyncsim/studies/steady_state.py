@@ -256,7 +256,7 @@ def steady_state(
     >>> 40 in found.estimate  # 20 an hour for 2 hours
     True
     """
-    check_played(scenario, strategy, None)
+    strategy = check_played(scenario, strategy, None)
     check_engine(engine)
     check_confidence(confidence)
     choice("figure", figure, SERIES)
