@@ -52,7 +52,7 @@ def _by_name(value: Mapping[str, Strategy]) -> Mapping[str, Strategy]:
         try:
             found[units.text(name)] = _of_one_step(one)
         except InvalidValue as problem:
-            raise InvalidValue(f"[{name!r}] {problem}, got {shown(one)}; of all") from None
+            raise scenario_error(f"Strategies.of[{name!r}]", problem, one) from None
     return MappingProxyType(found)
 
 
