@@ -19,7 +19,7 @@ from asyncsim.experiment import theory
 from asyncsim.experiment.replications import Replications, runner
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.distributions import Fixed
-from asyncsim.model.mixed_strategies import parts_of, strategies_of
+from asyncsim.model.mixed_strategies import StrategyLike, parts_of, strategies_of
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import TokenBucket
@@ -139,7 +139,7 @@ class HerdDrain(PlannerAnswer):
 
 def herd_drain(
     scenario: Scenario,
-    strategy: Strategy | None = None,
+    strategy: StrategyLike | None = None,
     *,
     system: str | None = None,
     apart: DurationLike = "30min",

@@ -28,7 +28,7 @@ from asyncsim.experiment import replications, stability, statistics
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval
-from asyncsim.model.mixed_strategies import parts_of
+from asyncsim.model.mixed_strategies import StrategyLike, parts_of
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Deliveries, StrategySpecification
@@ -252,7 +252,7 @@ class Evaluations:
     def of(
         cls,
         scenario: Scenario,
-        strategies: tuple[Strategy, ...],
+        strategies: tuple[StrategyLike, ...],
         field: str,
         between: Sequence[Any],
         options: Options,
@@ -262,15 +262,15 @@ class Evaluations:
     ) -> Evaluations:
         """Return the evaluations of a target, or of a metric without a bound; all are checked."""
         effort = Effort.of(options)
-        strategies = tuple(check_played(scenario, one, None) for one in strategies)
+        played = tuple(check_played(scenario, one, None) for one in strategies)
         if figure is None:
             wanted = Target.parse(target, scenario)
         else:
             wanted = Target(Measure.of(figure, scenario), math.inf)
         space = SearchSpace.between(field, between)
-        if space.scale in NUMBERS and parameters.takes_durations(scenario, strategies, field):
+        if space.scale in NUMBERS and parameters.takes_durations(scenario, played, field):
             space = evolve(space, scale="duration")  # plain numbers are seconds there
-        return cls(scenario, strategies, space, wanted, effort)
+        return cls(scenario, played, space, wanted, effort)
 
     @property
     def measure(self) -> Measure:

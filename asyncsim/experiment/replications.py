@@ -134,7 +134,7 @@ def labelled(strategies: Sequence[StrategyLike], scenario: Scenario) -> dict[str
         if isinstance(strategies, Mapping):
             right += "; put the mapping into a list"
         raise scenario_error("strategies", right, strategies)
-    checked = [as_strategy("strategies", strategy, scenario) for strategy in strategies]
+    checked = [as_strategy(f"strategies[{k}]", x, scenario) for k, x in enumerate(strategies)]
     found = {one.label: one for one in checked}
     if len(found) < len(checked):
         found = dict(zip(distinct(told_apart(checked)), checked, strict=True))

@@ -93,29 +93,30 @@ class Strategies(Strategy):
         if found is None:
             names = ", ".join(map(repr, self.of)) or "no names"
             raise ScenarioError(
-                f"strategies must have one for the step {step.name!r}: name it, its system "
+                f"strategy must have one for the step {step.name!r}: name it, its system "
                 f"{step.system!r}, or 'others', got {names}"
             )
         return found
 
     @property
-    def _all(self) -> dict[str, Strategy]:
-        return {**self.of, **({"others": self.others} if self.others else {})}
+    def by_name(self) -> dict[str, Strategy]:
+        """All strategies by name, that of all other steps under ``"others"``."""
+        return {**self.of, **({OTHERS: self.others} if self.others else {})}
 
     @property
     def polls(self) -> bool:
         """Whether the server does anything while a step waits."""
-        return any(one.polls for one in self._all.values())
+        return any(one.polls for one in self.by_name.values())
 
     @property
     def notifies(self) -> bool:
         """Whether the external system of a step does anything at completion."""
-        return any(one.notifies for one in self._all.values())
+        return any(one.notifies for one in self.by_name.values())
 
     @property
     def label(self) -> str:
         """A short name for tables and legends."""
-        return "; ".join(f"{name}: {one.label}" for name, one in self._all.items())
+        return "; ".join(f"{name}: {one.label}" for name, one in self.by_name.items())
 
     @property
     def in_words(self) -> str:
@@ -138,8 +139,8 @@ def as_strategy(name: str, value: object, scenario: Scene) -> Strategy:
     Raises
     ------
     ScenarioError
-        If the value is neither, if a name is neither that of a step nor of a system, or if a step
-        is left without a strategy. Messages call the value `name`.
+        If the value is neither (messages call it `name`), if a name is neither that of a step nor
+        of a system, or if a step is left without a strategy.
     """
     if isinstance(value, Mapping):
         parts = dict(value)
@@ -149,25 +150,35 @@ def as_strategy(name: str, value: object, scenario: Scene) -> Strategy:
         value = Strategies(parts, others=others)
     if not isinstance(value, Strategy):
         but = ", not a class" if isinstance(value, type) else ""
-        right = "must be a strategy such as Callback(), or map names of steps to strategies"
-        raise scenario_error(name, f"{right}{but}", value)
+        raise scenario_error(name, f"must be a strategy such as Callback(){but}", value)
     if isinstance(value, Strategies):
-        _check_names(name, value, scenario)
+        _check_names(value, scenario)
     return value
 
 
-def _check_names(name: str, value: Strategies, scenario: Scene) -> None:
+def _check_names(value: Strategies, scenario: Scene) -> None:
     steps = scenario.process.of_type(AsyncStep)
     known = list(dict.fromkeys([*(step.name for step in steps), *scenario.systems]))
     for one in value.of:
         if one not in known:
             words = ", ".join(map(repr, known))
             raise ScenarioError(
-                f"{name} must name steps that wait, or systems ({words}), got {shown(one)}"
+                f"strategy must name steps that wait, or systems ({words}), got {shown(one)}"
                 f"{nearest(one, known)}"
             )
     for step in steps:
         value.for_step(step)
+
+
+def parts_by_name(strategy: Strategy) -> dict[str, Strategy]:
+    """Return the strategies of a mixture by name; none of another strategy."""
+    return strategy.by_name if isinstance(strategy, Strategies) else {}
+
+
+def field_name(strategy: Strategy, name: str) -> str:
+    """Return the dotted name of a field, ``"of.clerk.interval"`` for ``"clerk.interval"``."""
+    mixed = isinstance(strategy, Strategies) and name.partition(".")[0] in strategy.of
+    return f"of.{name}" if mixed else name
 
 
 def strategies_of(strategy: Strategy, scenario: Scene) -> dict[str, Strategy]:
