@@ -60,7 +60,7 @@ def test_each_step_has_its_own_closed_form():
         assert found.value(name, what) == sim.explain(played, one).value(name, what)
     comparison = sim.compare(played, [mixed], replications=40, confidence=0.999, progress=False)
     table = comparison.by_step
-    for row in table[table["figure"] == "mean_latency"].itertuples():
+    for row in table[table["metric"] == "mean_latency"].itertuples():
         expected = found.value(row.step, "resume latency")
         assert row.low <= expected <= row.high or row.mean == pytest.approx(expected)
     for one in found.table.itertuples():
