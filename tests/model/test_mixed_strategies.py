@@ -72,8 +72,9 @@ def test_what_a_reader_cannot_tell_of_one_step_it_can_tell_of_another():
 
     class Own(sim.Strategy):
         def wait(self, step):
-            yield step.after(3600.0)
-            yield from step.check()
+            yield step.after(1800.0)
+            while not (yield from step.check()):
+                yield step.after(1800.0)
 
     mixed = {"post": sim.Callback("2s"), "others": Own()}
     played = scenario(steps=("post", "ask"), poll_work=0, callback_work=0).replace(length="1h")
