@@ -78,6 +78,7 @@ from asyncsim.model.distributions import (
     lognormal,
     uniform,
 )
+from asyncsim.model.mixed_strategies import Strategies
 from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
 from asyncsim.model.profiles import Profile, profiles
 from asyncsim.model.random_streams import Draws
@@ -189,6 +190,7 @@ __all__ = [
     "SteadyStateWarning",
     "Step",
     "StoreError",
+    "Strategies",
     "Strategy",
     "Sweep",
     "UniformArrivals",

@@ -31,6 +31,7 @@ from asyncsim.model.distributions import (
     Lognormal,
     Uniform,
 )
+from asyncsim.model.mixed_strategies import Strategies
 from asyncsim.model.process import (
     AsyncStep,
     Branch,
@@ -422,6 +423,16 @@ def strategies() -> st.SearchStrategy[Strategy]:
         _callbacks(Callback),
         _callbacks(CallbackWithSafetyPoll, every=long_times, anchor=anchors),
     )
+
+
+@st.composite
+def mixtures(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
+    """Make scenarios with a strategy for each step, or for each system and all others."""
+    scenario = draw(scenarios())
+    steps = [step.name for step in scenario.process.of_type(AsyncStep)]
+    names = draw(st.lists(st.sampled_from([*steps, *scenario.systems]), unique=True))
+    of = {name: draw(strategies()) for name in names}
+    return scenario, Strategies(of, others=draw(strategies()))
 
 
 @st.composite

@@ -71,6 +71,7 @@ NAMES = [
     "SteadyStateWarning",
     "Step",
     "StoreError",
+    "Strategies",
     "Strategy",
     "Sweep",
     "UniformArrivals",

@@ -274,7 +274,7 @@ def checked(
     replications: int, seed: int, confidence: float, progress: bool,
 ) -> Check:  # fmt: skip
     """Play a scenario and compare it with its log; see `Fit.check`."""
-    check_played(scenario, strategy, None)
+    strategy = check_played(scenario, strategy, None)
     check_replications(replications)
     check_confidence(confidence)
     shown = Shown.by(steps, scenario)

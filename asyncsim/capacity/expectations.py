@@ -183,7 +183,7 @@ class Expectations:
                 found.append((flow.visits[part.name], work_of(part)))
             if isinstance(part, AsyncStep):
                 number = flow.armed[part.name] * self.noticing.jobs(part)
-                found.append((number, Fixed(self.noticing.each)))
+                found.append((number, Fixed(self.noticing.each(part))))
         return [(number, time) for number, time in found if number and time.mean]
 
     def _waiting(self) -> Found:
@@ -193,7 +193,7 @@ class Expectations:
             return doubt
         if not self._jobs:
             return 0.0, "no work", "no job takes worker time"
-        notices = self.noticing.each and any(map(self.noticing.jobs, self.calls))
+        notices = any(map(self._takes_work, self.calls))
         if own is None or len(self._jobs) > 1 or notices:
             return "jobs of several kinds share the workers"
         if rate is None:
@@ -205,6 +205,10 @@ class Expectations:
         found = queueing(self.scenario, own, workers, load, size)
         condition = "Poisson arrivals with one job each, in steady state"
         return found if isinstance(found, str) else (*found, condition)
+
+    def _takes_work(self, call: AsyncStep) -> bool:
+        """Return whether workers notice the completions of a step, as far as is known."""
+        return bool(self.noticing.each(call) and self.noticing.jobs(call))
 
     def _first_job(self) -> Duration | None:
         """Return the time of the first job, if every instance comes to it straight away."""
@@ -222,8 +226,12 @@ class Expectations:
             return math.nan, "instances may arrive together"
         if self.scenario.process.of_type(Parallel):
             return math.nan, "branches ask for workers at the same time"
-        unknown = [call.name for call in self.calls if math.isnan(self.noticing.jobs(call))]
-        if self.flow.doubt or (unknown and self.noticing.each):
+        unknown = [
+            call.name
+            for call in self.calls
+            if math.isnan(self.noticing.jobs(call)) and self.noticing.each(call)
+        ]
+        if self.flow.doubt or unknown:
             return math.nan, self.flow.doubt or f"how often {unknown[0]!r} is checked is not known"
         jobs = [(rate * number, time) for number, time in self._jobs]
         for call in self.calls:
@@ -282,7 +290,7 @@ class Expectations:
 
     def _drained(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of the callbacks that come at once when a batch ends."""
-        batch, found = self.noticing.links[call.system], self.noticing.found
+        batch, found = self.noticing.links[call.system], self.noticing.found[call.name]
         arrivals, rate = self.scenario.arrivals, self.noticing.peak_rate
         work = self.server.callback_work
         if not isinstance(batch, Batch) or batch.results != "at end" or batch.days != "every day":
@@ -315,7 +323,7 @@ class Expectations:
             return self.flow.doubt or "no instance comes to this wait"
         if math.isnan(value):
             return why
-        if not self.noticing.each or not self.noticing.jobs(call):
+        if not self._takes_work(call):
             return value, formula, why
         if exact := self._drained(call) or self._one_queue(call):
             return value + exact[0], f"{formula}; {exact[1]}", why
@@ -326,7 +334,8 @@ class Expectations:
 
     def _one_queue(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of callbacks that are the only jobs of one worker."""
-        rate, found, poisson = rate_day_and_night(self.scenario), self.noticing.found, False
+        rate, poisson = rate_day_and_night(self.scenario), False
+        found = self.noticing.found[call.name]
         if found and found.checks is None and (sent := found.deliveries):
             poisson = self.noticing.external[call.name].poisson and self.noticing.busiest[2] == 1
             poisson = poisson and not (sent.retries or sent.duplicates or self.flow.doubt)
@@ -339,7 +348,7 @@ class Expectations:
 
     def _of_step(self, call: AsyncStep) -> Iterator[Estimate]:
         """Yield the estimates of a step that waits."""
-        name, found = call.name, self.noticing.found
+        name, found = call.name, self.noticing.found[call.name]
         external, notice = self.noticing.external[name], self.noticing.of[name]
         outside: Found = external.why
         if not math.isnan(external.mean):

@@ -13,8 +13,9 @@ from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
 from asyncsim.capacity.noticing import ERLANG, POLLACZEK
 from asyncsim.engine.loads import WORKERS, named
 from asyncsim.model.html import cells_html, findings_html, result_html
+from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Callback
 from asyncsim.model.units import percent, text_of
 from asyncsim.model.validation import scenario_error
 
@@ -169,7 +170,7 @@ def number_in_words(one: Estimate) -> str:
     return f"at least {text}" if one.at_least else text
 
 
-def explain(scenario: Scenario, strategy: Strategy | None = None) -> Explanation:
+def explain(scenario: Scenario, strategy: StrategyLike | None = None) -> Explanation:
     """Return what to expect of a scenario, and why, without a run.
 
     Loads of the workers and of each external system, the bottleneck, and for each step that waits
@@ -203,8 +204,6 @@ def explain(scenario: Scenario, strategy: Strategy | None = None) -> Explanation
     """
     if not isinstance(scenario, Scenario):
         raise scenario_error("scenario", "must be a Scenario", scenario)
-    chosen = Callback() if strategy is None else strategy
-    if not isinstance(chosen, Strategy):
-        raise scenario_error("strategy", "must be a Strategy such as Polling('5min')", strategy)
+    chosen = as_strategy("strategy", Callback() if strategy is None else strategy, scenario)
     found = Expectations(scenario, chosen)
     return Explanation(scenario, chosen.label, list(found.all()), found.overloaded)

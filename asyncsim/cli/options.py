@@ -24,7 +24,8 @@ from asyncsim.studies.report import report, report_file
 STRATEGY_HELP = (
     "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "
     "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
-    "'long polling 30s', 'callback with safety poll every=5min'"
+    "'long polling 30s', 'callback with safety poll every=5min'; or one for each step or system: "
+    "'ledger: callback; others: polling 5min'"
 )
 
 

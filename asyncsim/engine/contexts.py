@@ -45,7 +45,7 @@ class _Simulation(Protocol):
     """The part of a simulation that its strategies and systems act on."""
 
     scenario: Scenario
-    strategy: Strategy
+    strategies: dict[int, Strategy]  # of each call
     draws: Draws
     graph: Graph
     clock: Environment
@@ -280,7 +280,7 @@ class SystemWaits:
         if oldest is None:
             return
         start = asked
-        if simulation.poll_work:
+        if simulation.check_seconds:
             start, end = simulation.workers.book(Job.CHECK, asked, simulation.poll_work)
             yield simulation.clock.at(end, order(EventKind.SHARED_CHECK, self._index, 1))
         self.last_check, seen = self.now, 0
@@ -423,28 +423,25 @@ class CheckFastForward:
     others follows from the completion. The tables are bit for bit those of a run with all checks.
     """
 
-    def __init__(self, simulation: _Simulation, schedule: Schedule) -> None:
+    def __init__(self, simulation: _Simulation, schedules: dict[int, Schedule]) -> None:
         self.clock = TrackingEnvironment()  # the count depends on the order of events
+        self.schedules = schedules  # of the calls whose checks are counted
         self._simulation = simulation
-        self._schedule = schedule
 
     @classmethod
     def of(cls, simulation: _Simulation) -> CheckFastForward | None:
         """Return the fast-forward of a simulation, or None if its checks have to be played."""
-        schedule = schedule_of(simulation.strategy)
-        if (
-            schedule is None
-            or schedule.limit is not None
-            or simulation.scenario.server.check_seconds
-        ):
+        if simulation.scenario.server.check_seconds:
             return None
-        return cls(simulation, schedule)
+        found = {call: schedule_of(one) for call, one in simulation.strategies.items()}
+        schedules = {call: one for call, one in found.items() if one and one.limit is None}
+        return cls(simulation, schedules) if schedules else None
 
     def completed(self, wait: Wait) -> None:
         """Count the checks before now, and schedule the one that sees completion."""
         clock = self.clock
         step = self._skip(wait, clock.now)
-        at = self._schedule.next_check(step)
+        at = self.schedules[wait.step].next_check(step)
         again = at == clock.now and self._was_due(wait)
         kind = EventKind.LAST_LOOK if again else EventKind.CHECK_DUE
         key = order(kind, wait.row, wait.number)
@@ -461,14 +458,15 @@ class CheckFastForward:
 
     def count(self, wait: Wait) -> None:
         """Count the checks of a wait until now, if its work is not complete."""
-        if wait.completed == math.inf and not math.isnan(wait.armed):
+        known = wait.step in self.schedules and wait.completed == math.inf
+        if known and not math.isnan(wait.armed):
             now = self.clock.now
             self._skip(wait, math.nextafter(now, math.inf) if self._was_due(wait) else now)
 
     def _skip(self, wait: Wait, before: float) -> WaitContext:
         step = WaitContext(self._simulation, wait, EventKind.CHECK_DUE)
         step.checks = 0
-        self._schedule.skip(step, before)
+        self.schedules[wait.step].skip(step, before)
         wait.checks = wait.wasted_checks = step.checks
         return step
 

@@ -134,10 +134,10 @@ def shared_check(s: RunState, p: int, ended: int) -> None:
         if s.counts_at[p] < 0:
             s.is_asking[p] = 0
             return
-        if s.poll_work:
-            s.asked_at[p] = book_worker(s, state.J_CHECK, s.now, s.poll_work)
+        if s.check_seconds:
+            s.asked_at[p], end = book_job(s, state.J_CHECK, s.now, s.poll_work)
             key = (p << ROW_SHIFT) | 1
-            push(s, s.asked_at[p] + s.poll_work, state.SHARED_CHECK, key, 2 * p + 1)
+            push(s, end, state.SHARED_CHECK, key, 2 * p + 1)
             return
     counts_at, seen = s.counts_at[p], 0
     s.shared_last[p] = s.now

@@ -224,7 +224,7 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
 @inner_kernel
 def book_job(s: RunState, job: int, now: float, work: float) -> tuple[float, float]:
     """Queue a job; return when a worker picks it up and when it ends."""
-    if s.shared:
+    if s.contended:
         return book_shared(s, job, now, work)
     start = book_worker(s, job, now, work)
     return start, start + work

@@ -21,6 +21,7 @@ from asyncsim.errors import EngineError
 from asyncsim.fast import state
 from asyncsim.fast.state import ANCHORS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
 from asyncsim.model.distributions import Fixed
+from asyncsim.model.mixed_strategies import parts_of
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
@@ -57,26 +58,26 @@ PLAYED: dict[str, tuple[type, ...]] = {
 }  # the kinds of specifications, and of process elements, that have kernels
 
 
-def played_specification(scenario: Scenario, strategy: Strategy) -> StrategySpecification:
-    """Return the specification of a strategy; an `EngineError` if the engine does not play all."""
-    found, others = specification_of(strategy), unplayed(scenario, strategy)
-    if found is None or others:
+def check_plays(scenario: Scenario, strategy: Strategy) -> None:
+    """Raise an `EngineError` if the engine does not play all of a scenario."""
+    if others := unplayed(scenario, strategy):
         names = " and ".join(others)
         raise EngineError(
             f"engine 'compiled' plays parts with a specification that it knows, got {names}; "
             "take 'simpy' or 'auto'"
         )
-    return found
 
 
 def unplayed(scenario: Scenario, strategy: Strategy) -> list[str]:
     """Return the names of the parts that the compiled engine does not play, each once."""
-    found = specification_of(strategy)
-    names = [] if found else [type(strategy).__name__]
-    for what in ("checks", "deliveries") if found else ():
-        kind = type(getattr(found, what))
-        if kind not in PLAYED[what]:
-            names.append(f"{type(strategy).__name__} ({kind.__name__})")
+    names: list[str] = []
+    for one in parts_of(strategy, scenario):
+        found = specification_of(one)
+        names += [] if found else [type(one).__name__]
+        for what in ("checks", "deliveries") if found else ():
+            kind = type(getattr(found, what))
+            if kind not in PLAYED[what]:
+                names.append(f"{type(one).__name__} ({kind.__name__})")
     for system in scenario.systems.values():
         names += _unplayed_links(system)
     for element in scenario.process.parts():
@@ -156,10 +157,11 @@ class Builder:
     group_of: list[int] = field(init=False)  # of each call
 
     def __attrs_post_init__(self) -> None:
-        specification = played_specification(self.scenario, self.strategy)
+        check_plays(self.scenario, self.strategy)
         self.graph = Graph.of(self.scenario.process)
         self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
-        found = [specification for _ in self.calls]
+        own = (specification_of(self.strategy.for_step(call.step)) for call in self.calls)
+        found = [one for one in own if one is not None]
         self.groups = [one for k, one in enumerate(found) if found.index(one) == k]
         self.group_of = [self.groups.index(one) for one in found]
 
@@ -192,7 +194,7 @@ class Builder:
                 "until": self.until,
                 "resolution": self.resolution,
                 **{name: float(getattr(server, name)) for name in SERVER_FIELDS.split()},
-                "shared": is_shared(server),
+                "contended": is_shared(server),
                 "delays_steps": server.engine_delay != Fixed(0.0),
                 "buffer_for": math.inf if keep is None else keep,
                 "arrival": self.draws.arrivals,

@@ -80,11 +80,11 @@ FIELDS = _fields(
     # Given: n instances, bins of time, capacity of a lane and room of the heap (powers of two)
     ("int", "n calls waits systems joins workers bins capacity room start_node"),
     ("float", "until resolution poll_work callback_work buffer_for"),
-    # A check and a callback with their parts at the store; whether jobs are `shared`: with a store,
-    # or slower under load; the store's writers, and a ring of the starts of those who wait there
+    # A check and a callback with their parts at the store; whether jobs are `contended`: by a
+    # store or slower under load; the store's writers, and a ring of the starts of those who wait there
     ("float", "check_seconds callback_seconds slows_down"),
     ("float", "store_check store_callback store_slows store_seconds"),
-    ("int", "shared writers store_room store_head store_tail"),
+    ("int", "contended writers store_room store_head store_tail"),
     ("floats", "store_free store_starts"),
     # The delay before a finished step goes on, of each wait if they vary, or one for all
     ("int", "delays_steps step_delays_vary"),

@@ -327,13 +327,13 @@ class LiveSimulation(Simulation):
 
     def next_check(self, wait: Wait, now: float) -> tuple[float, int]:
         """Return when a wait is checked next, if by a schedule, and its checks until now."""
-        schedule = schedule_of(self.strategy)
+        schedule = schedule_of(self.strategies[wait.step])
         if schedule is None or wait.state is not State.ARMED:
             return math.nan, wait.checks
         step = WaitContext(self, wait, EventKind.CHECK_DUE)
         step.checks = 0
         schedule.skip(step, np.nextafter(now, math.inf))
-        return float(schedule.next_check(step)), step.checks if self.skipped else wait.checks
+        return float(schedule.next_check(step)), step.checks if self.skips(wait) else wait.checks
 
 
 class HeldSystemContext(ExternalSystemContext):

@@ -13,13 +13,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from asyncsim.engine.simulation import check_strategy
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError
 from asyncsim.live.journal import Journal
 from asyncsim.live.records import Handler
 from asyncsim.live.store import Store
 from asyncsim.model import scenario_files
+from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.scenario import Scenario
@@ -84,8 +84,8 @@ class Setup:
     def of(
         cls,
         scenario: Scenario,
-        strategy: Strategy | None,
-        against: Strategy | Sequence[Strategy],
+        strategy: StrategyLike | None,
+        against: StrategyLike | Sequence[StrategyLike],
         seed: int,
         hold: bool | str | Iterable[str],
         heartbeat: DurationLike | Mapping[str, DurationLike] | None,
@@ -110,7 +110,7 @@ class Setup:
                 raise scenario_error(f"on_response[{name!r}]", "must be a function", handler)
         return cls(
             scenario,
-            checked_strategies(Callback() if strategy is None else strategy, against),
+            checked_strategies(Callback() if strategy is None else strategy, against, scenario),
             seed,
             _held_systems(hold, scenario),
             heartbeats,
@@ -173,17 +173,18 @@ class Setup:
 
 
 def checked_strategies(
-    main: Strategy, against: Strategy | Sequence[Strategy]
+    main: StrategyLike, against: StrategyLike | Sequence[StrategyLike], scenario: Scenario
 ) -> tuple[Strategy, ...]:
     """Return the main strategy and those beside it, checked."""
     others = tuple(against) if isinstance(against, (list, tuple)) else (against,)
-    check_strategy("strategy", main)
-    for other in others:
-        check_strategy("against", other)
-    labels = told_apart((main, *others))
+    found = (
+        as_strategy("strategy", main, scenario),
+        *(as_strategy("against", other, scenario) for other in others),
+    )
+    labels = told_apart(found)
     if len(set(labels)) < len(labels):
         raise ScenarioError(f"against must differ from the strategy, got {list(labels)} in all")
-    return (main, *others)
+    return found
 
 
 def _held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:

@@ -22,6 +22,7 @@ from asyncsim.model import process, units
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed
 from asyncsim.model.examples import SCENARIO, file_read_error, readable_file
+from asyncsim.model.mixed_strategies import Strategies
 from asyncsim.model.server import (
     CostModel,
     FinishPolicy,
@@ -177,7 +178,12 @@ def _bounded(text: str, name: str) -> str:
 
 def strategy_from(table: object, name: str) -> Strategy:
     """Read a strategy from a table of a file, which messages call `name`."""
-    return cast(Strategy, _read(STRATEGIES, table, _Place(name).inside("strategy"), ""))
+    if not isinstance(table, Mapping) or not set(table) & {"of", "others"} or "kind" in table:
+        return cast(Strategy, _read(STRATEGIES, table, _Place(name).inside("strategy"), ""))
+    of = {one: strategy_from(part, name) for one, part in dict(table.get("of", {})).items()}
+    return Strategies(
+        of, others=strategy_from(table["others"], name) if "others" in table else None
+    )
 
 
 @attrs.frozen
@@ -448,6 +454,10 @@ def _in_lines(array: re.Match[str]) -> str:
 
 def strategy_table(strategy: Strategy) -> dict[str, Any]:
     """Return a strategy as a table; `strategy_from` returns an equal one."""
+    if isinstance(strategy, Strategies):
+        parts = [*strategy.of.values(), *([strategy.others] if strategy.others else [])]
+        assert all(strategy_table(part) for part in parts)
+        return table_of(strategy)
     if type(strategy) not in STRATEGIES.values():
         name = type(strategy).__name__
         raise ScenarioError(f"{name} is a strategy of your own: no file holds it")

@@ -26,6 +26,7 @@ from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.html import result_html
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.specifications import (
     ANCHORS,
     SCHEDULES,
@@ -133,6 +134,10 @@ class Strategy(Described):
     def notify(self, step: WaitingStep) -> SimProcess | None:
         """Notify the server; a SimPy process of the external system from completion, or None."""
         return None
+
+    def for_step(self, step: AsyncStep) -> Strategy:
+        """Return the strategy of one step: this one, the same for all."""
+        return self
 
     @property
     def specification(self) -> StrategySpecification | None:

@@ -65,6 +65,13 @@ def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
     assert_same(*play_both(scenario, strategy, until))
 
 
+@settings(thorough, max_examples=times(50 if can_compile() else 8))
+@given(scenarios.mixtures(), stops)
+def test_both_engines_agree_on_a_strategy_for_each_step(scenario_and_strategy, until):
+    """Schedules, held lines, free checks and callbacks share queues and workers."""
+    assert_same(*play_both(*scenario_and_strategy, until))
+
+
 @settings(thorough, max_examples=times(60 if can_compile() else 8))
 @given(
     scenarios.overloads() | scenarios.overloads(least=30),
