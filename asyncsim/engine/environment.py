@@ -174,17 +174,13 @@ class BookedServers:
         self._starts: deque[float] = deque()
         self.longest_queue = 0
 
-    def join(self, now: float) -> float:
-        """Join the queue; return when the first server is free."""
-        start = self._free_at[0]
-        if start <= now:
-            return now
+    def join(self, now: float, start: float) -> None:
+        """Add a job to the queue, and update the longest queue."""
         starts = self._starts
         while starts and starts[0] <= now:
             starts.popleft()
         starts.append(start)
         self.longest_queue = max(self.longest_queue, len(starts))
-        return start
 
     def load_now(self, now: float) -> tuple[int, int]:
         """Return the number of busy servers and of queued jobs at an instant."""
@@ -213,7 +209,10 @@ class BookedStore(BookedServers):
             return now
         if self._slows_down:
             work = self.slowed(now, work, self._slows_down)
-        end = self.join(now) + work
+        start = max(self._free_at[0], now)
+        if start > now:
+            self.join(now, start)
+        end = start + work
         heapreplace(self._free_at, end)
         self.busy_seconds += work
         return end
@@ -234,7 +233,11 @@ class Workers(BookedServers):
         """Queue a job; return when a worker picks it up and when it ends."""
         if self._slows_down:
             work = self.slowed(now, work, self._slows_down)
-        start = self.join(now)
+        start = self._free_at[0]
+        if start > now:
+            self.join(now, start)
+        else:
+            start = now
         end = (self.store.book(job, start) if self.store else start) + work
         heapreplace(self._free_at, end)
         load = self.loads[job]

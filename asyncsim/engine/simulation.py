@@ -25,6 +25,7 @@ from asyncsim.engine.environment import Environment, EventKind, Job, Workers, ad
 from asyncsim.engine.graph import DONE, FAILED, STANDS, Await, Call, Choose, Fork, Graph, Join, Work
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
+from asyncsim.model.distributions import Fixed
 from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
@@ -88,6 +89,8 @@ class Simulation:
         self.workers = Workers(server.workers, width, store, server.slows_down)
         self.poll_work, self.callback_work = server.poll_work, server.callback_work
         self.check_seconds, self.callback_seconds = server.check_seconds, server.callback_seconds
+        delay = server.engine_delay
+        self._engine_delay = None if delay == Fixed(0.0) else delay
         self.admission = admission(server.finish_limit)
         self.connections = contexts.HeldConnections(self.clock)
         self.arrived = 0
@@ -386,12 +389,15 @@ class Simulation:
 
     def _resume(self, wait: Wait) -> None:
         """Resume a finished step, after the delay of the engine, for which its wait stays open."""
+        delay, now = self._engine_delay, self.clock.now
+        if delay is None:
+            self._go_on(wait)
+            return
         context = contexts.WaitContext(self, wait, EventKind.WORK_ENDED)
-        delay, now = context.duration("engine delay", self.scenario.server.engine_delay), self.now
-        if delay:
+        if after := context.duration("engine delay", delay):
             self.waits.keep_open(wait, now)
             key = order(EventKind.WORK_ENDED, wait.row, wait.number)
-            self.clock.call_at(now + delay, key, lambda: self._go_on(wait))
+            self.clock.call_at(now + after, key, lambda: self._go_on(wait))
         else:
             self._go_on(wait)
 
