@@ -81,7 +81,7 @@ FIELDS = _fields(
     ("int", "n calls waits systems joins workers bins capacity room start_node"),
     ("float", "until resolution poll_work callback_work buffer_for"),
     # A check and a callback with their parts at the store; whether jobs are `contended`: by a
-    # store or slower under load; the store's writers, and a ring of the starts of those who wait there
+    # store or slower under load; the writers of the store, and a ring of the starts of jobs in it
     ("float", "check_seconds callback_seconds slows_down"),
     ("float", "store_check store_callback store_slows store_seconds"),
     ("int", "contended writers store_room store_head store_tail"),

@@ -6,10 +6,12 @@ this module knows that it may differ from step to step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import attrs
 from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
@@ -56,10 +58,6 @@ def _by_name(value: Mapping[str, Strategy]) -> Mapping[str, Strategy]:
     return MappingProxyType(found)
 
 
-def _optional(value: Strategy | None) -> Strategy | None:
-    return None if value is None else _of_one_step(value)
-
-
 @frozen(field_transformer=name_errors, unsafe_hash=False)
 class Strategies(Strategy):
     """A strategy for each step, by the name of the step or of the system that it calls.
@@ -79,13 +77,12 @@ class Strategies(Strategy):
     """
 
     of: Mapping[str, Strategy] = field(converter=_by_name)
-    others: Strategy | None = field(default=None, converter=_optional, kw_only=True)
+    others: Strategy | None = field(
+        default=None, converter=attrs.converters.optional(_of_one_step), kw_only=True
+    )
 
     def __reduce__(self) -> Any:
-        return _made, (dict(self.of), self.others)
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self.of))
+        return partial(Strategies, others=self.others), (dict(self.of),)
 
     def for_step(self, step: AsyncStep) -> Strategy:
         """Return the strategy of one step."""
@@ -127,10 +124,6 @@ class Strategies(Strategy):
 
 
 StrategyLike = Strategy | Mapping[str, Strategy]  # what is accepted wherever a strategy is
-
-
-def _made(of: dict[str, Strategy], others: Strategy | None) -> Strategies:
-    return Strategies(of, others=others)
 
 
 def as_strategy(name: str, value: object, scenario: Scene) -> Strategy:
@@ -188,15 +181,8 @@ def strategies_of(strategy: Strategy, scenario: Scene) -> dict[str, Strategy]:
 
 def parts_of(strategy: Strategy, scenario: Scene) -> list[Strategy]:
     """Return the different strategies of a scenario's steps; itself if no step waits."""
-    return list(_distinct(strategies_of(strategy, scenario).values())) or [strategy]
-
-
-def _distinct(strategies: Any) -> Iterator[Strategy]:
-    found: list[Strategy] = []
-    for one in strategies:
-        if not any(one is other for other in found):
-            found.append(one)
-            yield one
+    found = {id(one): one for one in strategies_of(strategy, scenario).values()}
+    return list(found.values()) or [strategy]
 
 
 def deliveries_of(strategy: Strategy, scenario: Scene) -> list[Any]:
