@@ -288,9 +288,10 @@ class Simulation:
         if self.skipped:
             if wait.completed <= now:
                 self.skipped.completed(wait)
-        elif self._watched:
+            return
+        if self._watched:
             self._watched[self._node(wait.step).step.system].opened(wait)
-        elif self._polls:
+        if self._polls:
             self._start(self.strategy.wait(contexts.WaitContext(self, wait, EventKind.CHECK_DUE)))
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
