@@ -307,9 +307,10 @@ class Simulation:
         strategy = self.strategies[wait.step]
         if self.skips(wait):
             self._see_completion(wait)
-        elif wait.step in self._watched:
+            return
+        if wait.step in self._watched:
             self._watched[wait.step].opened(wait)
-        elif strategy.polls:
+        if strategy.polls:
             self._start(strategy.wait(contexts.WaitContext(self, wait, EventKind.CHECK_DUE)))
 
     def skips(self, wait: Wait) -> bool:
