@@ -186,8 +186,8 @@ class LiveSimulation(Simulation):
         kept = wait.buffered
         answer = self.waits.finish(serial_number, self.clock.now, data)
         completes = still_open and wait.completed == math.inf
-        changes = answer is Answer.FINISHED or answer.kept or answer.starts
-        if not (completes or changes or wait.buffered is not kept):
+        changes = completes or answer is Answer.FINISHED or answer.kept or answer.starts
+        if not (changes or wait.buffered is not kept):
             return answer, False
         now = handled = self.clock.now
         if self.callback_work:

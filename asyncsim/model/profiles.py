@@ -18,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 from attrs import evolve, field, frozen
+from attrs.converters import optional
 
 from asyncsim.model import units
 from asyncsim.model.html import cells_html, result_html
@@ -80,10 +81,6 @@ def _statuses(value: Any) -> dict[str, str]:
     return found
 
 
-def _operations(value: float | None) -> float | None:
-    return None if value is None else units.operations(value)
-
-
 @frozen(field_transformer=name_errors)
 class Profile:
     """How one engine answers; see `profiles` for all of them.
@@ -125,8 +122,8 @@ class Profile:
     assumed: tuple[str, ...] = field(default=(), converter=_assumed)
     statuses: Mapping[str, str] = field(factory=dict, converter=_statuses, hash=False)
     operations: Fact = field(default=Fact("not measured", "U"), converter=_fact)
-    check_operations: float | None = field(default=None, converter=_operations)
-    callback_operations: float | None = field(default=None, converter=_operations)
+    check_operations: float | None = field(default=None, converter=optional(units.operations))
+    callback_operations: float | None = field(default=None, converter=optional(units.operations))
     version: str = field(default="", converter=units.any_text)
     date: str = field(default="", converter=units.any_text)
     source: str = field(default="", converter=units.any_text)
@@ -201,14 +198,13 @@ def profile_named(value: str | Profile) -> Profile:
     if isinstance(value, str):
         plain, known = _plain(value), PROFILES
         if found := _FILE.fullmatch(value):
-            known = load(found["path"], Tables(Profile))
-            if found["name"] is None and len(known) == 1:
-                return next(iter(known.values()))
-            if found["name"] is None:
-                names = ", ".join(repr(f"{found['path']}:{name}") for name in known)
+            path, name = found["path"], found["name"]
+            known = load(path, Tables(Profile))
+            if name is None and len(known) != 1:
+                names = ", ".join(repr(f"{path}:{one}") for one in known)
                 problem = f"must name one of the profiles of the file ({names or 'it has none'})"
                 raise scenario_error("profile", problem, value)
-            plain = _plain(found["name"])
+            plain = _plain(name or next(iter(known)))
         by_words = {_plain(name): profile for name, profile in known.items()}
         return by_words[argument("profile", value, lambda _: one_of(plain, by_words))]
     raise scenario_error(
