@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
 
@@ -32,7 +33,7 @@ POINTS = (*KINDS, "waiting_holds", "timeout", "operations")
 ORIGIN = ("version", "date", "source")
 NOT_APPLICABLE = "does not apply"
 _FILE = re.compile(r"(?P<path>.+\.toml)(?::(?P<name>.+))?", re.IGNORECASE | re.DOTALL)
-_STATUS = re.compile(r"([1-5]\d\d)(?: (\S.{0,80}))?")
+_STATUS = re.compile(r"[2-5]\d\d( \S.{0,80})?")
 
 
 @frozen
@@ -76,7 +77,7 @@ def _statuses(value: Any) -> dict[str, str]:
         if kind not in (kinds := ("finished", *KINDS)):
             words = ", ".join(kinds)
             raise InvalidValue(f"must have the keys {words}", nearest(str(kind), kinds))
-        if not _STATUS.fullmatch(status):
+        if not _STATUS.fullmatch(status) or int(status[:3]) not in set(HTTPStatus):
             raise InvalidValue(f"must have an HTTP status such as 404 or '404 NOT_FOUND' at {kind}")
     return found
 
