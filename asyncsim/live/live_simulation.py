@@ -13,6 +13,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -392,7 +393,8 @@ class StrategyTwins:
         match given:
             case Finish():
                 answer, effective = self.main.finish_from_outside(number, data)
-                if answer.starts:
+                links = chain.from_iterable(one.links for one in self._scenario.systems.values())
+                if answer.starts and all(link.instances is None for link in links):  # no log's
                     self._start(data or {})
                 if number in self.records:
                     changed = [one.complete_from_outside(number, data) for one in self.twins]
