@@ -186,7 +186,7 @@ class Waits:
         """Handle a change of a record; a store overrides this and writes it."""
 
     def arm(self, wait: Wait, now: float) -> bool:
-        """Arm a wait; return whether a buffered finish has finished it at the same instant."""
+        """Arm a wait; return whether a buffered or kept finish has finished it at once."""
         if wait.state is not State.CALLED:
             raise errors.EngineError(f"{wait!r} cannot be armed")
         wait.state = State.ARMED
@@ -195,13 +195,10 @@ class Waits:
         self.changed(wait)
         if self._keeps:
             self._latest[wait.row, wait.step] = wait.serial_number
-        if wait.buffered is None:
-            return self.take_kept(wait, now) is not None
-        kept_since, data = wait.buffered
-        if self._is_stale(kept_since, now):
+        if wait.buffered is None or self._is_stale(wait.buffered[0], now):
             return self.take_kept(wait, now) is not None
         self._close(wait, State.FINISHED, now)
-        wait.data = data
+        wait.data = wait.buffered[1]
         return True
 
     def take_kept(self, of: Wait, now: float) -> Wait | None:

@@ -13,6 +13,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -186,8 +187,8 @@ class LiveSimulation(Simulation):
         kept = wait.buffered
         answer = self.waits.finish(serial_number, self.clock.now, data)
         completes = still_open and wait.completed == math.inf
-        changes = answer is Answer.FINISHED or answer.kept or answer.starts
-        if not (completes or changes or wait.buffered is not kept):
+        changes = completes or answer is Answer.FINISHED or answer.kept or answer.starts
+        if not (changes or wait.buffered is not kept):
             return answer, False
         now = handled = self.clock.now
         if self.callback_seconds:
@@ -392,7 +393,8 @@ class StrategyTwins:
         match given:
             case Finish():
                 answer, effective = self.main.finish_from_outside(number, data)
-                if answer.starts:
+                links = chain.from_iterable(one.links for one in self._scenario.systems.values())
+                if answer.starts and all(link.instances is None for link in links):  # no log's
                     self._start(data or {})
                 if number in self.records:
                     changed = [one.complete_from_outside(number, data) for one in self.twins]

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Any
 
 import pandas as pd
 from attrs import evolve, field, frozen
+from attrs.converters import optional
 
 from asyncsim.model import units
 from asyncsim.model.html import cells_html, result_html
@@ -31,7 +33,7 @@ POINTS = (*KINDS, "waiting_holds", "timeout", "operations")
 ORIGIN = ("version", "date", "source")
 NOT_APPLICABLE = "does not apply"
 _FILE = re.compile(r"(?P<path>.+\.toml)(?::(?P<name>.+))?", re.IGNORECASE | re.DOTALL)
-_STATUS = re.compile(r"([1-5]\d\d)(?: (\S.{0,80}))?")
+_STATUS = re.compile(r"[2-5]\d\d( \S.{0,80})?")
 
 
 @frozen
@@ -75,13 +77,9 @@ def _statuses(value: Any) -> dict[str, str]:
         if kind not in (kinds := ("finished", *KINDS)):
             words = ", ".join(kinds)
             raise InvalidValue(f"must have the keys {words}", nearest(str(kind), kinds))
-        if not _STATUS.fullmatch(status):
+        if not _STATUS.fullmatch(status) or int(status[:3]) not in set(HTTPStatus):
             raise InvalidValue(f"must have an HTTP status such as 404 or '404 NOT_FOUND' at {kind}")
     return found
-
-
-def _operations(value: float | None) -> float | None:
-    return None if value is None else units.operations(value)
 
 
 @frozen(field_transformer=name_errors)
@@ -125,8 +123,8 @@ class Profile:
     assumed: tuple[str, ...] = field(default=(), converter=_assumed)
     statuses: Mapping[str, str] = field(factory=dict, converter=_statuses, hash=False)
     operations: Fact = field(default=Fact("not measured", "U"), converter=_fact)
-    check_operations: float | None = field(default=None, converter=_operations)
-    callback_operations: float | None = field(default=None, converter=_operations)
+    check_operations: float | None = field(default=None, converter=optional(units.operations))
+    callback_operations: float | None = field(default=None, converter=optional(units.operations))
     version: str = field(default="", converter=units.any_text)
     date: str = field(default="", converter=units.any_text)
     source: str = field(default="", converter=units.any_text)
@@ -201,14 +199,13 @@ def profile_named(value: str | Profile) -> Profile:
     if isinstance(value, str):
         plain, known = _plain(value), PROFILES
         if found := _FILE.fullmatch(value):
-            known = load(found["path"], Tables(Profile))
-            if found["name"] is None and len(known) == 1:
-                return next(iter(known.values()))
-            if found["name"] is None:
-                names = ", ".join(repr(f"{found['path']}:{name}") for name in known)
+            path, name = found["path"], found["name"]
+            known = load(path, Tables(Profile))
+            if name is None and len(known) != 1:
+                names = ", ".join(repr(f"{path}:{one}") for one in known)
                 problem = f"must name one of the profiles of the file ({names or 'it has none'})"
                 raise scenario_error("profile", problem, value)
-            plain = _plain(found["name"])
+            plain = _plain(name or next(iter(known)))
         by_words = {_plain(name): profile for name, profile in known.items()}
         return by_words[argument("profile", value, lambda _: one_of(plain, by_words))]
     raise scenario_error(

@@ -108,6 +108,26 @@ class TestFinish:
         answer = client_of(session).post("/serverEvents/5_31/finish")
         assert_problem(answer, 410, "not waiting any more", "Do not")
 
+    @pytest.mark.parametrize(
+        ("profile", "expected"),
+        [
+            ("temporal", [(200, ""), (404, "NOT_FOUND"), (404, "NOT_FOUND")]),
+            ("step functions", [(204, ""), (400, "TaskTimedOut"), (400, "TaskDoesNotExist")]),
+            ("prefect", [(201, ""), (200, ""), (500, "Internal Server Error")]),
+            ("durable task", [(204, ""), (202, ""), (404, "NOT_FOUND")]),
+            ("langgraph", [(204, ""), (204, ""), (201, "")]),
+        ],
+    )
+    def test_a_profile_answers_with_the_codes_of_its_engine(self, profile, expected):
+        """To the first finish, the second, and one of an unknown number; with its own word."""
+        session = sim.live(approval().scenario, hold=True, profile=profile)
+        session.run_until(10.0)
+        client = client_of(session)
+        answers = [client.post(f"/serverEvents/{n}/finish") for n in ("5_31", "5_31", "99_9")]
+        titles = [answer.json()["title"] if answer.content else "" for answer in answers]
+        assert [*zip((a.status_code for a in answers), titles, strict=True)] == expected
+        assert session.instances_count == 10 + (profile == "langgraph")
+
     def test_a_number_of_an_instance_that_has_not_started_is_explained(self):
         """The number is right, but early."""
         client = client_of(sim.live(approval().scenario, hold=True))

@@ -214,6 +214,7 @@ def test_a_file_of_your_own_is_read_wherever_a_profile_is_named(rest, ending, tm
         ("check_operations = -1", "Profile.check_operations must not be negative"),
         ("statuses = { lat = 404 }", "Profile.statuses must have the keys .*did you mean 'late'"),
         ("statuses = { late = 4 }", "must have an HTTP status such as 404 or '404 NOT_FOUND' at"),
+        ("statuses = { late = 499 }", "must have an HTTP status such as 404 or '404 NOT_FOUND' at"),
         ("statuses = { late = 204 }", r"statuses\['late'\] must be at least 400, as late is rej"),
         ('policy = { early = "bufer" }', "our bus.policy: FinishPolicy.early .*did you mean 'buff"),
         ("statuses = 404", "Profile.statuses must map kinds of finishes to statuses such as"),
