@@ -71,6 +71,24 @@ def test_the_person_has_easter_off() -> None:
     assert not days & {"04-03", "04-04", "04-05", "04-06"}
 
 
+def test_notifications_of_an_approval_are_not_relied_on() -> None:
+    """A fifth of them is lost: alone they leave agents to the time-out, a poll beside them not."""
+    scenario = sim.Scenario.load(DATA / "agent_approval.toml")
+    alone, both = (
+        sim.simulate(scenario, strategy, seed=1).waits
+        for strategy in (
+            sim.Callback(loss=0.2),
+            sim.CallbackWithSafetyPoll(loss=0.2, every="30s"),
+        )
+    )
+    unseen = alone["completed"] < alone["closed"] - 1
+    assert 0.15 < unseen.mean() < 0.25
+    assert set(alone.loc[unseen, "outcome"]) == {"timed out"}
+    seen = both["completed"] < both["closed"]
+    assert set(both.loc[seen & (both["outcome"] != "resumed"), "outcome"]) <= {"timed out"}
+    assert both.loc[seen, "latency"].max() <= 30 + 1
+
+
 def test_the_herd_runs_into_the_limit() -> None:
     """1,500 get through at once; those who were refused come again together.
 

@@ -73,7 +73,7 @@ def scheduled(strategy: sim.PollingAfter) -> Iterator[Remark]:
     seen = np.searchsorted(moments, TOOK - 1e-6)
     late = moments[seen] - TOOK
     share, checks = float((late <= LATE + 1e-6).mean()), float((seen + 1).mean())
-    prompt = f"{share:.1%} of the batches are noticed within 5 min"
+    prompt = f"{100 * share:.1f} % of the batches are noticed within 5 min"
     yield condition(share >= KEPT, prompt, ", fewer than 95 of 100.")
     asked = f"A batch takes {checks:.1f} checks"
     why = ", more than 20: look where many checks find few batches."
@@ -114,7 +114,7 @@ def the_others() -> tuple[str, str]:
     right = "b" if resumed <= LATE < armed else "a"
     never = float(played["unresumed_share"]["mean"].iloc[0])
     return right, (
-        f"Of those that resume, 95 of 100 are at most {resumed:.0f} s late; of all, {never:.1%} "
+        f"Of those that resume, 95 of 100 are at most {resumed:.0f} s late; of all, {100 * never:.1f} % "
         "never resume, and so the 95th percentile of all is infinite."
     )
 
