@@ -62,7 +62,8 @@ def test_the_index_lists_every_situation_once():
 def test_what_happens_is_so(title, player, capsys):
     """The cell of each situation plays its scenario alone; every sentence is checked there."""
     (cell,) = fenced(SECTIONS[title], "{code-cell} ipython3")
-    exec(cell, {"sim": sim, "pd": pd, "play": player.play, "holds": player.holds})
+    names = {name: getattr(player, name) for name in ("holds", "play", "scenario")}
+    exec(cell, {"sim": sim, "pd": pd} | names)
     assert capsys.readouterr().out.count("✓") == cell.count("holds(")
 
 
