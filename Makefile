@@ -33,7 +33,7 @@ demo: $(VENV)/ready-demo
 		--strategy "polling 15min" --seed 1 --save out/nightly_ledger.png
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 quick: lint
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -78,12 +78,19 @@ from asyncsim.model.distributions import (
     lognormal,
     uniform,
 )
+from asyncsim.model.mixed_strategies import Strategies
 from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
 from asyncsim.model.profiles import Profile, profiles
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer, cost_presets
+from asyncsim.model.server import (
+    CostModel,
+    FinishPolicy,
+    SharedStore,
+    WorkflowServer,
+    cost_presets,
+)
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -93,6 +100,8 @@ from asyncsim.model.strategies import (
     Polling,
     PollingAfter,
     PollingAt,
+    ServerDirected,
+    SharedPoll,
     Strategy,
 )
 from asyncsim.model.systems import (
@@ -171,13 +180,17 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SerialNumberError",
+    "ServerDirected",
     "Session",
+    "SharedPoll",
+    "SharedStore",
     "Simulation",
     "State",
     "SteadyState",
     "SteadyStateWarning",
     "Step",
     "StoreError",
+    "Strategies",
     "Strategy",
     "Sweep",
     "UniformArrivals",

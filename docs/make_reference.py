@@ -38,6 +38,7 @@ TABLES = {
     "arrivals": "table",
     "server": "table",
     "policy": "table",
+    "store": "table",
     "costs": "table",
     "response": "table",
     "steps": "array of tables",

@@ -13,7 +13,7 @@ from thorough import times
 from asyncsim.fast import background_compilation
 
 # A slow machine is not an error: the first call of a function may import half of SciPy
-settings.register_profile("asyncsim", deadline=None, max_examples=times(50))
+settings.register_profile("asyncsim", deadline=None, max_examples=times(40))
 settings.load_profile("asyncsim")
 
 # Otherwise the first tests would run plain kernels, and compile beside them

@@ -14,6 +14,7 @@ class FakeStep:
 
     serial_number = "5_31"
     calendar = Calendar(date(2026, 1, 5))
+    foreseen = float("inf")
 
     def __init__(self, armed=0.0, last_check=None, *, complete=float("inf"), number=0, key=7):
         self.armed = armed

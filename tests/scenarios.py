@@ -31,6 +31,7 @@ from asyncsim.model.distributions import (
     Lognormal,
     Uniform,
 )
+from asyncsim.model.mixed_strategies import Strategies
 from asyncsim.model.process import (
     AsyncStep,
     Branch,
@@ -42,7 +43,7 @@ from asyncsim.model.process import (
     Step,
 )
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer
+from asyncsim.model.server import AFTERWARDS, CostModel, FinishPolicy, SharedStore, WorkflowServer
 from asyncsim.model.strategies import (
     Backoff,
     Callback,
@@ -51,6 +52,8 @@ from asyncsim.model.strategies import (
     Polling,
     PollingAfter,
     PollingAt,
+    ServerDirected,
+    SharedPoll,
     Strategy,
 )
 from asyncsim.model.systems import (
@@ -66,6 +69,8 @@ MOST_INSTANCES = 30
 DAY = 86400.0
 # A Monday, the two nights on which Berlin's clocks jump, and a day before public holidays
 STARTS = [date(2026, 1, 5), date(2026, 3, 28), date(2026, 10, 24), date(2026, 12, 24)]
+# Several runs a day, one of them in the hour that a night skips, and their cut-offs
+RUNS, BEFORE_RUNS = ("02:30", "03:00", "13:00", "22:00"), ("23:00", "02:30", "10:30", "21:45")
 
 positive_times = st.sampled_from([1.0, 10.0, 60.0, 300.0, 600.0, 1800.0])
 times = st.just(0.0) | positive_times
@@ -169,13 +174,17 @@ class _Writer:
 
 @st.composite
 def batches(draw: st.DrawFn) -> NightlyBatch:
-    """Make nightly batches with cut-offs, ends, limits, failures."""
+    """Make nightly batches with cut-offs, ends, limits, failures, some with several runs a day."""
+    start = draw(
+        st.sampled_from(["22:00", "02:30", "03:00", "24:00", "00:00", "0 22 * * 1-5", RUNS])
+    )
+    cut_offs = [None, "20:00", "23:00", "02:30"] if start != RUNS else [None, BEFORE_RUNS]
     return NightlyBatch(
-        draw(st.sampled_from(["22:00", "02:30", "03:00", "24:00", "00:00", "0 22 * * 1-5"])),
+        start,
         draw(laws()),
         days=draw(weekdays),
         holidays=draw(places),
-        cut_off=draw(st.sampled_from([None, "20:00", "23:00", "02:30"])),
+        cut_off=draw(st.sampled_from(cut_offs)),
         lanes=draw(st.integers(1, 3)),
         max_items=draw(st.none() | st.integers(10, 20)),
         end=draw(st.sampled_from([None, "05:00", "03:15"])),
@@ -264,16 +273,30 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
 def servers(draw: st.DrawFn) -> WorkflowServer:
     """Make workflow servers, some of them slow, some with a limit on callbacks."""
     policy = FinishPolicy(
-        early=draw(st.sampled_from(["reject", "buffer", "ignore"])),
+        early=draw(st.sampled_from(["reject", "buffer", "ignore", "start"])),
         buffer_for=draw(st.none() | positive_times),
-        duplicate=draw(st.sampled_from(["reject", "accept"])),
-        late=draw(st.sampled_from(["reject", "accept"])),
-        unknown=draw(st.sampled_from(["reject", "ignore"])),
+        duplicate=draw(st.sampled_from(AFTERWARDS)),
+        late=draw(st.sampled_from(AFTERWARDS)),
+        unknown=draw(st.sampled_from(["reject", "ignore", "start"])),
     )
     work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
     return WorkflowServer(
-        draw(st.integers(1, 3)), draw(work), draw(work), policy, draw(st.none() | limits)
+        draw(st.integers(1, 3)),
+        draw(work),
+        draw(work),
+        policy,
+        draw(st.none() | limits),
+        engine_delay=draw(st.just(Fixed(0.0)) | laws()),
+        **draw(bottlenecks()),
     )
+
+
+def bottlenecks() -> st.SearchStrategy[dict[str, object]]:
+    """Make fields of a server with a store, slower under load, or (mostly) neither."""
+    work, slows = st.sampled_from([0.0, 1.0, 10.0]), st.sampled_from([0.0, 0.0, 0.25, 1.0])
+    store = st.builds(SharedStore, work, work, st.integers(1, 2), slows)
+    some = st.fixed_dictionaries({"store": store, "slows_down": slows})
+    return st.just({}) | st.just({}) | some
 
 
 @st.composite
@@ -343,6 +366,23 @@ def listed_checks() -> st.SearchStrategy[Strategy]:
     )
 
 
+def directed() -> st.SearchStrategy[ServerDirected]:
+    """Make checks directed by an external system that knows more or less well when it is done."""
+    return st.builds(
+        ServerDirected,
+        st.sampled_from([600.0, 1800.0]),
+        at_least=st.sampled_from([60.0, 600.0]),
+        at_most=st.sampled_from([1800.0, 100_000.0]),
+        error=st.sampled_from([0.0, 0.3, 1.0]),
+    )
+
+
+def shared_polls() -> st.SearchStrategy[SharedPoll]:
+    """Make checks for all waits of a system, some of which see a few waits only."""
+    anchors = st.sampled_from(["clock", "random"])
+    return st.builds(SharedPoll, long_times, most=st.none() | st.integers(1, 4), anchor=anchors)
+
+
 def backoffs() -> st.SearchStrategy[Backoff]:
     """Make backoff with every kind of jitter."""
     return st.builds(
@@ -377,10 +417,22 @@ def strategies() -> st.SearchStrategy[Strategy]:
         pollings(first=st.none() | long_times, window=check_windows),
         listed_checks(),
         backoffs(),
+        directed(),
+        shared_polls(),
         st.builds(LongPolling, st.sampled_from([300.0, 600.0, 3600.0])),
         _callbacks(Callback),
         _callbacks(CallbackWithSafetyPoll, every=long_times, anchor=anchors),
     )
+
+
+@st.composite
+def mixtures(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
+    """Make scenarios with a strategy for each step, or for each system and all others."""
+    scenario = draw(scenarios())
+    steps = [step.name for step in scenario.process.of_type(AsyncStep)]
+    names = draw(st.lists(st.sampled_from([*steps, *scenario.systems]), unique=True))
+    of = {name: draw(strategies()) for name in names}
+    return scenario, Strategies(of, others=draw(strategies()))
 
 
 @st.composite
@@ -417,7 +469,11 @@ def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
         systems={"system": draw(st.just(batch) | systems())},
         arrivals=ArrivalTimes(sorted(draw(st.lists(instants, min_size=least, max_size=60)))),
         server=WorkflowServer(
-            draw(st.integers(1, 3)), poll_work, draw(times), finish_limit=draw(st.none() | limits)
+            draw(st.integers(1, 3)),
+            poll_work,
+            draw(times),
+            finish_limit=draw(st.none() | limits),
+            **draw(bottlenecks()),
         ),
         length=DAY,
     )

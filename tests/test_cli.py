@@ -65,6 +65,8 @@ def scenario_file(tmp_path):
             sim.CallbackWithSafetyPoll(every="5min"),
         ),
         ("polling after 8h, 10min loop=1.5s", sim.PollingAfter(["8h", "10min"], loop="1.5s")),
+        ("server directed 20s error=0.3", sim.ServerDirected("20s", error=0.3)),
+        ("shared poll 5min most=100", sim.SharedPoll("5min", most=100)),
         ("polling at 22:15,23:00 days=Mon-Fri", sim.PollingAt(["22:15", "23:00"], days="Mon-Fri")),
         ("polling 15min window=22:00,23:30", sim.Polling("15min", window=("22:00", "23:30"))),
     ],

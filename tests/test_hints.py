@@ -307,10 +307,9 @@ def test_a_class_shows_its_own_arguments_to_an_editor():
         ),
         (
             lambda: sim.compare(LEDGER, ["callback"]),
-            "strategies must hold strategies only, such as Callback() or Polling('15min'), "
-            "got 'callback'",
+            "strategies[0] must be a strategy such as Callback(), got 'callback'",
         ),
-        (lambda: sim.compare(LEDGER, {"post": POLLING}), "each of them for all waits, got {'post'"),
+        (lambda: sim.compare(LEDGER, {"post": POLLING}), "the mapping into a list, got {'post'"),
         (
             lambda: TWO_WAITS.with_log("example:request_log"),
             "step must be named, since several steps wait: one of 'post', 'pay'",

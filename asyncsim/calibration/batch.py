@@ -121,7 +121,8 @@ def fit_batch(
     findings = (
         Finding(name, "nightly batch", "yes", items, "", verdict.why),
         Finding(
-            name, "start", system.start, len(nights), f"{spread} {clock_text(pace.guess)}{error}",
+            name, "start", clock_text(pace.start), len(nights),
+            f"{spread} {clock_text(pace.guess)}{error}",
             f"{pace.how}; the roundest clock time that agrees",
         ),
         *day_findings,

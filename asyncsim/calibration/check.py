@@ -163,9 +163,9 @@ def _spread(what: str, times: pd.Series[float], mean: bool = False) -> dict[Any,
 
 def _nights(what: str, done: Floats, batch: Batch, calendar: Calendar) -> dict[Any, float]:
     """Return when the nights of a batch begin and end, how fast they go, and how many they do."""
-    if is_cron(batch.start) or not len(done):  # cron has several clock times
+    if is_cron(batch.starts[0]) or len(batch.starts) > 1 or not len(done):  # several clock times
         return {}
-    start, done = seconds_of_day(batch.start), np.sort(done)
+    start, done = seconds_of_day(batch.starts[0]), np.sort(done)
     clock = clock_of(done, calendar) - start
     night = np.floor((clock + BEFORE) / DAY)
     by_night = pd.Series(clock - night * DAY).groupby(night)
@@ -274,7 +274,7 @@ def checked(
     replications: int, seed: int, confidence: float, progress: bool,
 ) -> Check:  # fmt: skip
     """Play a scenario and compare it with its log; see `Fit.check`."""
-    check_played(scenario, strategy, None)
+    strategy = check_played(scenario, strategy, None)
     check_replications(replications)
     check_confidence(confidence)
     shown = Shown.by(steps, scenario)

@@ -255,7 +255,7 @@ def _window(fitted: SystemFit) -> tuple[tuple[float, float] | None, tuple[str, s
     if isinstance(system, Batch):
         longest = max(night.last - night.first for night in fitted.verdict.nights)
         words = f"batch from {system.start}", f"longest night {units.text_of(longest)}"
-        return (float(units.seconds_of_day(system.start)), longest), words
+        return (float(units.seconds_of_day(system.starts[0])), longest), words
     return None, ("no batch", "")
 
 

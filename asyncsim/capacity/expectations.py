@@ -23,9 +23,16 @@ from asyncsim.capacity.noticing import (
     takes_all,
     work_of,
 )
-from asyncsim.engine.loads import WORKERS, capacity_of, goes_on, instances_of_a_week, load_of
+from asyncsim.engine.loads import (
+    STORE,
+    WORKERS,
+    capacity_of,
+    goes_on,
+    instances_of_a_week,
+    load_of,
+)
 from asyncsim.experiment import theory
-from asyncsim.experiment.stability import least_work
+from asyncsim.experiment.stability import least_loads, least_work
 from asyncsim.model.arrivals import ARRIVALS, ArrivalTimes, Poisson, Regular, UniformArrivals
 from asyncsim.model.calendar import starting_pattern
 from asyncsim.model.distributions import Duration, Fixed
@@ -84,6 +91,9 @@ class Expectations:
         self.flow = self._flow()
         self.loads = {name: self._system_load(name) for name in scenario.systems}
         self.loads = {WORKERS: self._worker_load(), **self.loads}
+        if (least := least_loads(scenario, strategy).get(STORE)) is not None:
+            found = least, "offered load", "at least one check or callback of each wait"
+            self.loads[STORE] = estimate(STORE, LOAD, "1", found, at_least=True)
 
     # --- loads ------------------------------------------------------------------------------------
 
@@ -128,7 +138,7 @@ class Expectations:
         return "; no wait reaches its time-out" if timed - self.noticing.late else ""
 
     def _worker_load(self) -> Estimate:
-        flow, doubt = self.flow, self.flow.doubt
+        flow, doubt = self.flow, self.flow.doubt or self.noticing.slower
         full = any(one.value > 1 for one in self.loads.values())
         steps = [part for part in self.noticing.parts if part.name in flow.sure]
         work = sum(flow.visits[part.name] * work_of(part).mean for part in steps)
@@ -173,17 +183,17 @@ class Expectations:
                 found.append((flow.visits[part.name], work_of(part)))
             if isinstance(part, AsyncStep):
                 number = flow.armed[part.name] * self.noticing.jobs(part)
-                found.append((number, Fixed(self.noticing.each)))
+                found.append((number, Fixed(self.noticing.each(part))))
         return [(number, time) for number, time in found if number and time.mean]
 
     def _waiting(self) -> Found:
         """Return the mean time that a job waits for a worker, where one formula has it."""
         own, rate = self._first_job(), rate_day_and_night(self.scenario)
-        if self.flow.doubt:
-            return self.flow.doubt
+        if doubt := self.flow.doubt or self.noticing.slower:
+            return doubt
         if not self._jobs:
             return 0.0, "no work", "no job takes worker time"
-        notices = self.noticing.each and any(map(self.noticing.jobs, self.calls))
+        notices = any(map(self._takes_work, self.calls))
         if own is None or len(self._jobs) > 1 or notices:
             return "jobs of several kinds share the workers"
         if rate is None:
@@ -195,6 +205,10 @@ class Expectations:
         found = queueing(self.scenario, own, workers, load, size)
         condition = "Poisson arrivals with one job each, in steady state"
         return found if isinstance(found, str) else (*found, condition)
+
+    def _takes_work(self, call: AsyncStep) -> bool:
+        """Return whether workers notice the completions of a step, as far as is known."""
+        return bool(self.noticing.each(call) and self.noticing.jobs(call))
 
     def _first_job(self) -> Duration | None:
         """Return the time of the first job, if every instance comes to it straight away."""
@@ -212,8 +226,12 @@ class Expectations:
             return math.nan, "instances may arrive together"
         if self.scenario.process.of_type(Parallel):
             return math.nan, "branches ask for workers at the same time"
-        unknown = [call.name for call in self.calls if math.isnan(self.noticing.jobs(call))]
-        if self.flow.doubt or (unknown and self.noticing.each):
+        unknown = [
+            call.name
+            for call in self.calls
+            if math.isnan(self.noticing.jobs(call)) and self.noticing.each(call)
+        ]
+        if self.flow.doubt or unknown:
             return math.nan, self.flow.doubt or f"how often {unknown[0]!r} is checked is not known"
         jobs = [(rate * number, time) for number, time in self._jobs]
         for call in self.calls:
@@ -267,12 +285,12 @@ class Expectations:
             return "a run may leave items for the next one"
         if not isinstance(self.scenario.arrivals, Poisson) or self.scenario.arrivals.holidays:
             return "arrivals differ from week to week"
-        runs = starting_pattern(batch.start, batch.days).per_week
+        runs = starting_pattern(batch.starts, batch.days).per_week
         return self._items(name) / runs, "arrivals between two runs", "on average"
 
     def _drained(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of the callbacks that come at once when a batch ends."""
-        batch, found = self.noticing.links[call.system], self.noticing.found
+        batch, found = self.noticing.links[call.system], self.noticing.found[call.name]
         arrivals, rate = self.scenario.arrivals, self.noticing.peak_rate
         work = self.server.callback_work
         if not isinstance(batch, Batch) or batch.results != "at end" or batch.days != "every day":
@@ -305,7 +323,7 @@ class Expectations:
             return self.flow.doubt or "no instance comes to this wait"
         if math.isnan(value):
             return why
-        if not self.noticing.each or not self.noticing.jobs(call):
+        if not self._takes_work(call):
             return value, formula, why
         if exact := self._drained(call) or self._one_queue(call):
             return value + exact[0], f"{formula}; {exact[1]}", why
@@ -316,7 +334,8 @@ class Expectations:
 
     def _one_queue(self, call: AsyncStep) -> tuple[float, str] | None:
         """Return the mean wait of callbacks that are the only jobs of one worker."""
-        rate, found, poisson = rate_day_and_night(self.scenario), self.noticing.found, False
+        rate, poisson = rate_day_and_night(self.scenario), False
+        found = self.noticing.found[call.name]
         if found and found.checks is None and (sent := found.deliveries):
             poisson = self.noticing.external[call.name].poisson and self.noticing.busiest[2] == 1
             poisson = poisson and not (sent.retries or sent.duplicates or self.flow.doubt)
@@ -329,7 +348,7 @@ class Expectations:
 
     def _of_step(self, call: AsyncStep) -> Iterator[Estimate]:
         """Yield the estimates of a step that waits."""
-        name, found = call.name, self.noticing.found
+        name, found = call.name, self.noticing.found[call.name]
         external, notice = self.noticing.external[name], self.noticing.of[name]
         outside: Found = external.why
         if not math.isnan(external.mean):
@@ -364,6 +383,8 @@ class Expectations:
         """Yield every estimate: loads, waiting, batches, and each step that waits."""
         yield self.loads[WORKERS]
         yield estimate(WORKERS, "waiting for a worker", "s", self._waiting())
+        if STORE in self.loads:
+            yield self.loads[STORE]
         for name, link in self.noticing.links.items():
             yield self.loads[name]
             if isinstance(link, Batch):

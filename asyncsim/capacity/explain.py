@@ -11,10 +11,11 @@ from attrs import astuple, fields
 
 from asyncsim.capacity.expectations import LOAD, Estimate, Expectations
 from asyncsim.capacity.noticing import ERLANG, POLLACZEK
-from asyncsim.engine.loads import WORKERS
+from asyncsim.engine.loads import WORKERS, named
 from asyncsim.model.html import cells_html, findings_html, result_html
+from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Callback, Strategy
+from asyncsim.model.strategies import Callback
 from asyncsim.model.units import percent, text_of
 from asyncsim.model.validation import scenario_error
 
@@ -121,8 +122,7 @@ class Explanation:
         first = "" if less or load.at_least else " first,"
         before = f", or before: {less}" if less else ", or before" if load.at_least else ""
         volume = f"at {1 / load.value:.3g} times the volume{before}"
-        who = named(part)[:1].upper() + named(part)[1:]
-        return f"{who} {has}, {number_in_words(load)}; {overloads}{first} {volume}."
+        return f"{_first(part)} {has}, {number_in_words(load)}; {overloads}{first} {volume}."
 
     def __repr__(self) -> str:
         lines = [f"{self.scenario.name}, {self.strategy}: {TITLE}", *self.sentences]
@@ -147,14 +147,14 @@ class Explanation:
 def _overload_sentence(load: Estimate) -> str:
     if math.isinf(load.value):
         return f"{load.part!r} never starts: its queue grows without end."
-    who, verb = ("The workers", "need") if load.part == WORKERS else (repr(load.part), "needs")
+    who, verb = _first(load.part), "need" if load.part == WORKERS else "needs"
     text = f"{number_in_words(load)} of the time there is"
     return f"{who} {verb} {text}: the queue grows without end."
 
 
-def named(part: str) -> str:
-    """Return a part in a sentence: the name of a system in quotes."""
-    return part if part == WORKERS else repr(part)
+def _first(part: str) -> str:
+    """Return a part as a sentence begins with it."""
+    return named(part)[:1].upper() + named(part)[1:]
 
 
 def number_in_words(one: Estimate) -> str:
@@ -170,7 +170,7 @@ def number_in_words(one: Estimate) -> str:
     return f"at least {text}" if one.at_least else text
 
 
-def explain(scenario: Scenario, strategy: Strategy | None = None) -> Explanation:
+def explain(scenario: Scenario, strategy: StrategyLike | None = None) -> Explanation:
     """Return what to expect of a scenario, and why, without a run.
 
     Loads of the workers and of each external system, the bottleneck, and for each step that waits
@@ -204,8 +204,6 @@ def explain(scenario: Scenario, strategy: Strategy | None = None) -> Explanation
     """
     if not isinstance(scenario, Scenario):
         raise scenario_error("scenario", "must be a Scenario", scenario)
-    chosen = Callback() if strategy is None else strategy
-    if not isinstance(chosen, Strategy):
-        raise scenario_error("strategy", "must be a Strategy such as Polling('5min')", strategy)
+    chosen = as_strategy("strategy", Callback() if strategy is None else strategy, scenario)
     found = Expectations(scenario, chosen)
     return Explanation(scenario, chosen.label, list(found.all()), found.overloaded)

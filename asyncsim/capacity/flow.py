@@ -19,7 +19,7 @@ class Flow:
     """Expected executions of each step, and armed waits, for one arriving instance."""
 
     noticing: Noticing
-    resumed: float  # share of the waits that resume, if their system completes them
+    resumed: Mapping[str, float]  # share of a step's waits that resume, of those completed
     most: Mapping[str, float]  # items per instance that a system completes, if one step calls it
     stuck: Collection[str]  # overloaded systems that complete an unknown share of each step
     doubt: str = ""  # why the numbers are not known, if they are not
@@ -73,9 +73,10 @@ class Flow:
             armed = 0.0
         if step.system in self.most and items > self.most[step.system]:
             armed *= self.most[step.system] / items
-        if armed * self.resumed < self.armed[step.name]:
+        resumed = self.resumed[step.name]
+        if armed * resumed < self.armed[step.name]:
             self.open.add(step.name)
-        on = armed * self.resumed + self.through(step.on_done, reach * response.done)
+        on = armed * resumed + self.through(step.on_done, reach * response.done)
         return on + self.through(step.on_rejected, reach * response.rejected)
 
 
@@ -85,7 +86,7 @@ def flow_of(noticing: Noticing, most: Mapping[str, float], stuck: Collection[str
     flow = Flow(noticing, noticing.resumed, most, stuck)
     flow.through(steps, 1.0)
     if noticing.doubt and any(flow.armed.values()):  # nothing is known of what follows a wait
-        first = Flow(noticing, 0.0, {}, ())
+        first = Flow(noticing, dict.fromkeys(noticing.resumed, 0.0), {}, ())
         first.through(steps, 1.0)
         flow.sure = {name for name in flow.sure if first.visits[name] == flow.visits[name]}
         flow.doubt = noticing.doubt

@@ -19,6 +19,7 @@ from asyncsim.experiment import theory
 from asyncsim.experiment.replications import Replications, runner
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.distributions import Fixed
+from asyncsim.model.mixed_strategies import StrategyLike, parts_of, strategies_of
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.server import TokenBucket
@@ -138,7 +139,7 @@ class HerdDrain(PlannerAnswer):
 
 def herd_drain(
     scenario: Scenario,
-    strategy: Strategy | None = None,
+    strategy: StrategyLike | None = None,
     *,
     system: str | None = None,
     apart: DurationLike = "30min",
@@ -179,7 +180,7 @@ def herd_drain(
     151
     """
     strategy = Callback() if strategy is None else strategy
-    check_played(scenario, strategy, None)
+    strategy = check_played(scenario, strategy, None)
     system = _chosen(scenario, system)
     gap = argument("apart", apart, positive_duration)
     chosen = Effort.of(effort)
@@ -208,9 +209,13 @@ def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
     systems = list(scenario.systems.values())
     batch = single_link(systems[0]) if len(systems) == 1 else None
     at_end = isinstance(batch, Batch) and batch.results == "at end"
-    specification = specification_of(strategy)
-    plain = specification is not None and specification.only_certain_callbacks
-    return at_end and plain and scenario.server.finish_limit is None
+    found = [specification_of(one) for one in parts_of(strategy, scenario)]
+    plain = len(found) == 1 and found[0] is not None and found[0].only_certain_callbacks
+    server = scenario.server
+    delayed = not isinstance(server.engine_delay, Fixed)
+    in_turn = not server.has_store or not (server.callback_work or server.store.slows_down)
+    alike = in_turn and not (delayed or server.slows_down)
+    return at_end and plain and alike and server.finish_limit is None
 
 
 def _bound(run: Run, callbacks: int, spread: float) -> float:
@@ -221,9 +226,11 @@ def _bound(run: Run, callbacks: int, spread: float) -> float:
         admitted = theory.bucket_drained(callbacks, limit.size, limit.rate.per_second)
     elif limit is not None:
         admitted = theory.window_drained(callbacks, limit.most, limit.seconds)
-    handled = theory.herd_drained(callbacks, server.workers, server.callback_work)
-    last = max(handled, admitted + server.callback_work)
-    return max(last - spread, server.callback_work)
+    each, store, delay = server.callback_seconds, server.store, server.engine_delay
+    handled = theory.herd_drained(callbacks, server.workers, each)
+    stored = theory.herd_drained(callbacks, store.writers, store.callback_work)
+    last = max(handled, stored + server.callback_work, admitted + each)
+    return max(last - spread, each) + (delay.value if isinstance(delay, Fixed) else 0.0)
 
 
 def _others(run: Run, at: float) -> int:
@@ -238,8 +245,11 @@ def _others(run: Run, at: float) -> int:
 def herds_of(run: Run, system: str, apart: float) -> pd.DataFrame:
     """Return the herds of one system in a run; see `HerdDrain.herds`."""
     network, polls = 0.0, True
-    match specification_of(run.strategy):
-        case StrategySpecification(None, Deliveries(delay)):
+    own = strategies_of(run.strategy, run.scenario)
+    calls = run.scenario.process.of_type(AsyncStep)
+    found = [specification_of(own[call.name]) for call in calls if call.system == system]
+    match found[:1]:
+        case [StrategySpecification(None, Deliveries(delay)) as one] if found == [one] * len(found):
             network, polls = delay.value if isinstance(delay, Fixed) else 0.0, False
     waits = run.waits[run.waits["completed"].notna() & (run.waits["system"] == system)]
     ordered = waits.sort_values("completed")

@@ -6,6 +6,7 @@ Both are those of an idle server. Where there is no closed form the reason stand
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals, WeeklyPoi
 from asyncsim.model.calendar import Days, Hours, is_cron, starting_pattern
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import Duration, Empirical, Exponential, Fixed
+from asyncsim.model.mixed_strategies import strategies_of
 from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import (
@@ -31,6 +33,7 @@ from asyncsim.model.specifications import (
     Pauses,
     Service,
     Staff,
+    StrategySpecification,
 )
 from asyncsim.model.strategies import Strategy
 from asyncsim.model.systems import links_of, single_link
@@ -86,7 +89,8 @@ class Noticing:
 
     def __init__(self, scenario: Scenario, strategy: Strategy, instances: float) -> None:
         self.scenario, self.strategy, self.instances = scenario, strategy, instances
-        self.server, self.found = scenario.server, known_specification(strategy)
+        self.server = scenario.server
+        self.slower = self.server.grows_slower
         self.calls = scenario.process.of_type(AsyncStep)
         parts = scenario.process.parts()
         self.parts = [part for part in parts if isinstance(part, Step | AsyncStep)]
@@ -94,58 +98,69 @@ class Noticing:
         self.asked_by: dict[str, list[AsyncStep]] = {name: [] for name in self.links}
         for call in self.calls:
             self.asked_by[call.system].append(call)
+        own = strategies_of(strategy, scenario)
+        known = {id(one): known_specification(one) for one in own.values()}
+        self.found = {name: known[id(one)] for name, one in own.items()}  # of each step
         self.terms = MOST_TERMS // max(len(self.calls), 1)
-        self._sums: dict[int, Notice] = {}
-        self._beside: Expected | None = None
+        self._sums: dict[tuple[int, int], Notice] = {}
+        self._beside: dict[int, Expected] = {}
         self._bounds = MOST_BOUNDS
         self._certain: dict[tuple[str | int, float], bool] = {}
-        self.resumed, self.doubt = self._resumed_share()
+        shares = {call.name: self._resumed_share(call) for call in self.calls}
+        self.resumed = {name: share for name, (share, _) in shares.items()}
+        self.doubts = {name: doubt for name, (_, doubt) in shares.items()}
+        self.doubt = next(filter(None, self.doubts.values()), "")
         self.external = {call.name: self._external(call) for call in self.calls}
         self.of = {call.name: self._notice(call) for call in self.calls}
         self.late = {call.name for call in self.calls if not self._in_time(call)}
         failing = [one for one in scenario.process.of_type(Parallel) if may_fail(one, self.late)]
         cancelled = {part.name for one in failing for part in one.parts()}
-        for call in self.calls if self.found else ():
+        for call in (one for one in self.calls if self.found[one.name]):
             notice, after = self.of[call.name], text_of(call.timeout or 0.0)
             if call.timeout is not None and call.name in self.late:
                 notice = Notice(f"the wait may time out after {after}")
             elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
-            elif call.timeout is not None and notice.formula:
+            elif notice.formula and (delay := self.server.engine_delay.mean):
+                formula, latency = f"{notice.formula}; engine delay", notice.latency + delay
+                notice = evolve(notice, formula=formula, latency=latency)
+            if call.timeout is not None and notice.formula:
                 why = f"{notice.why}; no wait reaches its time-out of {after}"
                 notice = evolve(notice, why=why)
             self.of[call.name] = notice
 
-    def _resumed_share(self) -> tuple[float, str]:
-        """Return the share of waits that resume, and why it is not known."""
-        found, policy = self.found, self.server.policy
+    def _resumed_share(self, call: AsyncStep) -> tuple[float, str]:
+        """Return the share of a step's waits that resume, and why it is not known."""
+        found, policy = self.found[call.name], self.server.policy
         if found is None:
-            return 1.0, f"{type(self.strategy).__name__} has no specification"
+            kind = type(self.strategy.for_step(call)).__name__
+            return 1.0, f"{kind} has no specification"
         if found.schedule is not None and found.schedule.limit is not None:
             return 1.0, "waits may be given up after the last check"
         if found.checks or not (sent := found.deliveries):
             return float(found.checks is not None), ""
         kept = policy.early == "buffer" and policy.buffer_for is None
-        early = [c.name for c in self.calls if c.on_accepted or c.arm_delay] if not kept else []
-        lost = f"a callback may come before the wait of {early[0]!r} is armed" if early else ""
+        early = (call.on_accepted or call.arm_delay) and not kept
+        lost = f"a callback may come before the wait of {call.name!r} is armed" if early else ""
         refused = REFUSED if self.server.finish_limit is not None else ""
         return 1.0 - sent.loss ** (len(sent.retries) + 1), refused or lost
 
-    @property
-    def each(self) -> float:
-        """Worker seconds of a check, or of a callback where nothing is checked."""
-        checked = self.found is not None and self.found.checks is not None
-        return self.server.poll_work if checked else self.server.callback_work
+    def each(self, call: AsyncStep) -> float:
+        """Return the worker seconds of a check, or of a callback where nothing is checked."""
+        found = self.found[call.name]
+        checked = found is not None and found.checks is not None
+        return self.server.check_seconds if checked else self.server.callback_seconds
 
     def jobs(self, call: AsyncStep) -> float:
         """Return the number of checks and callbacks of a wait that take worker time."""
         notice = self.of[call.name]
-        pairs = (notice.checks, self.server.poll_work), (notice.handled, self.server.callback_work)
+        server = self.server
+        pairs = (notice.checks, server.check_seconds), (notice.handled, server.callback_seconds)
         return sum(n for n, time in pairs if time) if notice.formula else math.nan
 
     def work(self, call: AsyncStep) -> float:
         """Return the worker seconds of checks and callbacks of a wait."""
-        return self.jobs(call) * self.each
+        return self.jobs(call) * self.each(call)
 
     # --- external times ---------------------------------------------------------------------------
 
@@ -198,16 +213,17 @@ class Noticing:
         last; E[N²]/E[N] is n (m + 1) for a Poisson number m of n arrivals each.
         """
         arrivals, works = self.scenario.arrivals, works_before(self.scenario, call)
-        alone = len(self.asked_by[call.system]) == 1 and self.found is not None
+        alone = len(self.asked_by[call.system]) == 1 and all(self.found.values())
         if not isinstance(arrivals, Poisson) or works is None or not alone:
             return External(CLOCK)
         daily = (arrivals.days, arrivals.holidays) == (batch.days, batch.holidays) == EVERY_DAY
         whole = not self.scenario.length % DAY and not self.scenario.calendar.zone
-        plain = batch.lanes == 1 and not is_cron(batch.start) and not batch.cut_off
+        start_at, *others = batch.starts
+        plain = batch.lanes == 1 and not (is_cron(start_at) or others or batch.cut_off)
         if not (daily and whole and plain and takes_all(batch)):
             return External(CLOCK)
         opens, closes = map(seconds_of_day, arrivals.between)
-        start, window = seconds_of_day(batch.start), arrivals.window_seconds
+        start, window = seconds_of_day(start_at), arrivals.window_seconds
         number = arrivals.per_open_second * window * call.response.accepted
         last = batch.item_time.mean * number * arrivals.size
         left = (start - closes) / max(2 * len(works), 1)
@@ -232,11 +248,15 @@ class Noticing:
     def _done_by_morning(self, number: float, night: float) -> bool:
         """Return whether a day's work takes at most half of its window, and half of the night."""
         rate, day, size = self.busiest
-        workers, poll, found = self.server.workers, self.server.poll_work, self.found
-        copies = 2 * self.server.callback_work if found and found.deliveries else 0.0
-        each = sum(work_of(part).mean for part in self.parts) + copies * len(self.calls)
-        checks, busy = found.checks if found and poll else None, number * size * poll / workers
-        rare = checks is None or (isinstance(checks, Grid) and busy <= checks.interval / 2)
+        if self.slower:
+            return False
+        workers, poll = self.server.workers, self.server.poll_work
+        known = [found for found in self.found.values() if found is not None]
+        copies = 2 * self.server.callback_work * sum(one.deliveries is not None for one in known)
+        each = sum(work_of(part).mean for part in self.parts) + copies
+        checks = [one.checks for one in known if one.checks is not None and poll]
+        busy = number * size * poll / workers
+        rare = all(isinstance(one, Grid) and busy <= one.interval / 2 for one in checks)
         return rare and day * each / workers <= min(day / rate, night) / 2
 
     # --- noticing ---------------------------------------------------------------------------------
@@ -251,11 +271,12 @@ class Noticing:
 
     def _notice(self, call: AsyncStep) -> Notice:
         """Return how the completion of a wait is noticed on an idle server, without a time-out."""
-        external, poll, found = self.external[call.name], self.server.poll_work, self.found
+        external, poll = self.external[call.name], self.server.poll_work
+        found, doubt = self.found[call.name], self.doubts[call.name]
         refused = found and found.deliveries and self.server.finish_limit is not None
         early = self._armed_early(call)
-        if found is None or (reason := early or (REFUSED if refused else "")):
-            return Notice(self.doubt if found is None else reason)
+        if found is None or (reason := early or (REFUSED if refused else "") or self.slower):
+            return Notice(doubt if found is None else reason)
         match found.checks, found.deliveries:
             case None, None:
                 never = "nothing notices the completion"
@@ -263,21 +284,21 @@ class Noticing:
             case None, Deliveries() as sent:
                 return self._called_back(sent)
             case _ if found.schedule and found.schedule.limit is not None:
-                return Notice(self.doubt)
+                return Notice(doubt)
             case (Intervals(jitter="none") | Pauses()) as gaps, None:
-                return self._summed(external, lambda times: self._at_times(times, gaps))
+                return self._summed(external, found, lambda times: self._at_times(times, gaps))
             case Grid(jitter=0.0, first=None, window=None) as grid, None:
-                return self._on_grid(call, grid, external)
+                return self._on_grid(call, grid, external, found)
             case Hold(), None if external.distribution is None and not poll:
                 return Notice(ANY, HELD, 0.0)
             case Hold(seconds), None:
-                return self._summed(external, lambda times: self._held(times, seconds))
+                return self._summed(external, found, lambda times: self._held(times, seconds))
             case (
                 Grid(jitter=0.0, first=None, window=None) as grid,
                 Deliveries(retries=(), duplicates=0.0) as sent,
             ):
                 return self._either(call, grid, sent, external)
-        return Notice(f"no closed form for {self.strategy.label}")
+        return Notice(f"no closed form for {self.strategy.for_step(call).label}")
 
     def _called_back(self, sent: Deliveries) -> Notice:
         found = closed_forms.callback(sent.delay.mean, sent.loss, sent.mean_pauses, sent.duplicates)
@@ -286,14 +307,17 @@ class Noticing:
         latency = found.latency + self.server.callback_work
         return Notice(why, "delivery attempts", latency, 0.0, 0.0, handled)
 
-    def _summed(self, external: External, make: Callable[[Duration], Notice]) -> Notice:
+    def _summed(
+        self, external: External, found: StrategySpecification, make: Callable[[Duration], Notice]
+    ) -> Notice:
         """Return what is summed over a distribution, once for all waits that have it."""
         times = external.distribution
         if times is None:
             return Notice(external.why if math.isnan(external.mean) else "only the mean is known")
-        if id(times) not in self._sums:
-            self._sums[id(times)] = make(times)
-        return self._sums[id(times)]
+        key = id(times), id(found)
+        if key not in self._sums:
+            self._sums[key] = make(times)
+        return self._sums[key]
 
     def _of_checks(self, found: Expected | None, formula: str, interval: float) -> Notice:
         """Return checks whose sum is known, each handled for its own time."""
@@ -312,12 +336,14 @@ class Noticing:
         shortest = float(gaps.intervals(0, MANY).min())
         return self._of_checks(all_[0], "checks at given times", shortest)
 
-    def _on_grid(self, call: AsyncStep, grid: Grid, external: External) -> Notice:
+    def _on_grid(
+        self, call: AsyncStep, grid: Grid, external: External, found: StrategySpecification
+    ) -> Notice:
         every, poll = grid.interval, self.server.poll_work
         if poll >= every:
             return Notice("a check takes longer than the interval")
         if grid.anchor == "arming" and external.even < MANY * every:
-            return self._summed(external, lambda times: self._from_arming(times, every))
+            return self._summed(external, found, lambda times: self._from_arming(times, every))
         if reason := self._not_uniform(call, grid, external):
             return Notice(reason)
         wasted, formula, why = external.mean / every, "checks at a random phase", ANY
@@ -372,12 +398,13 @@ class Noticing:
             return Notice("a check may come while the callback is handled")
         if poll and sent.delay.mean >= grid.interval:
             return Notice("callbacks take longer than the interval")
-        if self._beside is None:  # of work that is complete at once
-            self._beside = closed_forms.callback_with_safety_poll(
+        if id(sent) not in self._beside:  # of work that is complete at once
+            self._beside[id(sent)] = closed_forms.callback_with_safety_poll(
                 Fixed(0.0), sent.delay, sent.loss, grid.interval
             )
+        beside = self._beside[id(sent)]
         wasted, arrived = external.mean / grid.interval, 1.0 - sent.loss
-        checks, latency = wasted + self._beside.checks, self._beside.latency + poll
+        checks, latency = wasted + beside.checks, beside.latency + poll
         formula = "callback beside checks"
         return Notice(ANY, formula, latency, checks, wasted, arrived, grid.interval)
 
@@ -385,8 +412,9 @@ class Noticing:
 
     def _in_time(self, call: AsyncStep) -> bool:
         """Return whether a wait certainly resumes before its time-out (all but 1e-9 of them)."""
-        schedule = self.found.schedule if self.found else None
-        if self.found is None or (schedule is not None and schedule.limit is not None):
+        found = self.found[call.name]
+        schedule = found.schedule if found else None
+        if found is None or (schedule is not None and schedule.limit is not None):
             return False
         if call.timeout is None:
             return True
@@ -396,11 +424,12 @@ class Noticing:
     def _time_left(self, call: AsyncStep, timeout: float) -> float:
         """Return the share of a time-out left for the work; minus infinity if it may come."""
         queued = call.arm == "before call" and call.call_work != Fixed(0.0)
-        if self.found is None or call.arm_delay or call.on_accepted or queued:
+        found = self.found[call.name]
+        if found is None or call.arm_delay or call.on_accepted or queued:
             return -math.inf
         share = QUEUED * timeout
         left = timeout - 2 * share - self.server.poll_work
-        match self.found.checks, self.found.deliveries:
+        match found.checks, found.deliveries:
             case None, Deliveries(delay=delay, loss=loss, retries=retries):
                 lost = loss ** (len(retries) + 1) > RARE or self.server.finish_limit is not None
                 late = lost or float(delay.survival(share - sum(retries))) > RARE
@@ -479,20 +508,23 @@ class Noticing:
             self._certain[key] = False  # where the answer depends on itself
             # Before it: at most each step and notice of each instance that has not ended
             jobs = [(1.0, work_of(part)) for part in self.parts]
-            jobs.append((2.0 * len(self.calls), Fixed(self.each)))  # some callbacks come twice
+            notices = Counter(map(self.each, self.calls))  # some callbacks come twice
+            jobs += [(2.0 * calls, Fixed(work)) for work, calls in notices.items()]
             jobs = [(number, time) for number, time in jobs if number * time.mean]
             (rate, day, size), level = self.busiest, key[1] * self.server.workers
             stay = self._stays if jobs else 0.0
             number = min(day * (1 + stay / DAY), rate * (HOUR + stay))
             few = len(jobs) <= MOST_BOUNDS and number < math.inf
-            found = few and theory.work_is_below(level, number, jobs, size)
+            found = few and not self.slower and theory.work_is_below(level, number, jobs, size)
             self._certain[key] = not jobs or found
         return self._certain[key]
 
     @cached_property
     def _stays(self) -> float:
         """How long an instance may wait outside, in seconds."""
-        return sum(map(self._stay, self.calls))
+        delay = self.server.engine_delay
+        after = delay.value if isinstance(delay, Fixed) else math.inf
+        return sum(self._stay(call) + after for call in self.calls)
 
     def _stay(self, call: AsyncStep) -> float:
         """Return how long a wait is open at most, as far as it takes worker time."""
@@ -506,7 +538,7 @@ class Noticing:
         """Return the longest time until a batch starts; infinite if it may leave items out."""
         if not takes_all(batch):
             return math.inf
-        gap = starting_pattern(batch.start, batch.days).longest_gap
+        gap = starting_pattern(batch.starts, batch.days).longest_gap
         return gap + DAY * bool(batch.cut_off) + HOUR * bool(self.scenario.zone)
 
 

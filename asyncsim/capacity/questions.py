@@ -40,6 +40,7 @@ from asyncsim.experiment.stability import outside_overloads
 from asyncsim.experiment.statistics import Uneven, paired_interval
 from asyncsim.model.arrivals import Arrivals, Poisson, UniformArrivals, WeeklyPoisson
 from asyncsim.model.html import findings_html, note_html
+from asyncsim.model.mixed_strategies import StrategyLike, parts_by_name
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import Polling, Strategy
 from asyncsim.model.units import number_text, percent, text_of
@@ -219,7 +220,7 @@ class Capacity(PlannerAnswer):
 
 def fewest_workers(
     scenario: Scenario,
-    strategy: Strategy,
+    strategy: StrategyLike,
     target: str,
     *,
     between: tuple[int, int] = (1, LARGEST),
@@ -262,7 +263,7 @@ def fewest_workers(
 
 def largest_volume(
     scenario: Scenario,
-    strategy: Strategy,
+    strategy: StrategyLike,
     target: str,
     *,
     field: str | None = None,
@@ -331,7 +332,7 @@ def _volume(arrivals: Arrivals) -> tuple[str, Any]:
 def longest_interval(
     scenario: Scenario,
     target: str,
-    strategy: Strategy | None = None,
+    strategy: StrategyLike | None = None,
     *,
     field: str = "strategy.interval",
     between: tuple[Any, Any] = ("1s", "1d"),
@@ -377,7 +378,7 @@ def longest_interval(
             f"target: {target!r}"
         )
     tried = Evaluations.of(scenario, (strategy,), field, between, effort, target=target)
-    _check_field(strategy, field)
+    _check_field(tried.strategies[0], field)
     start = tried.space.middle(tried.space.low, tried.space.high)
     return _just_met("longest interval", tried, start, "low")
 
@@ -387,9 +388,16 @@ def _check_field(strategy: Strategy, field: str) -> None:
     name, known = field.removeprefix(OF_STRATEGY), fields_of(strategy)
     if field.startswith(OF_STRATEGY) == (name.partition(".")[0] in known):
         return  # also a field of the scenario, which checks it
-    own = [one for one in ("interval", "every", "cap", "hold") if one in known]
+    own = _intervals(strategy)
     hint = f"; name field={OF_STRATEGY + own[0]!r}" if own else "; it does not poll"
     raise ScenarioError(f"field {field!r} is none of {strategy.label!r}{hint}")
+
+
+def _intervals(strategy: Strategy) -> list[str]:
+    """Return the fields of a strategy that are intervals of its checks."""
+    if parts := parts_by_name(strategy):
+        return [f"{name}.{one}" for name, part in parts.items() for one in _intervals(part)]
+    return [one for one in ("interval", "every", "cap", "hold") if one in fields_of(strategy)]
 
 
 def _just_met(what: str, tried: Evaluations, start: float, good: str) -> Capacity:
@@ -565,7 +573,7 @@ class _TargetSearch:
 
 def cheapest_interval(
     scenario: Scenario,
-    strategy: Strategy | None = None,
+    strategy: StrategyLike | None = None,
     *,
     metric: str = "cost",
     field: str = "strategy.interval",
@@ -609,7 +617,7 @@ def cheapest_interval(
     """
     strategy = Polling(60.0) if strategy is None else strategy
     tried = Evaluations.of(scenario, (strategy,), field, between, effort, metric=metric)
-    _check_field(strategy, field)
+    _check_field(tried.strategies[0], field)
     space = tried.space
     with tried.playing("cheapest interval"):
         best = _least(

@@ -19,7 +19,7 @@ import pandas as pd
 from attrs import Factory, define, evolve, fields_dict, frozen
 
 from asyncsim.capacity.target import Measure, Target
-from asyncsim.engine.loads import NEARLY_FULL, WORKERS, Asked, goes_on, shares
+from asyncsim.engine.loads import NEARLY_FULL, STORE, WORKERS, Asked, goes_on, named, shares
 from asyncsim.engine.metrics import metric_text
 from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import check_played
@@ -28,6 +28,7 @@ from asyncsim.experiment import replications, stability, statistics
 from asyncsim.experiment.replications import RunSummary
 from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval
+from asyncsim.model.mixed_strategies import StrategyLike, parts_of
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Deliveries, StrategySpecification
@@ -251,7 +252,7 @@ class Evaluations:
     def of(
         cls,
         scenario: Scenario,
-        strategies: tuple[Strategy, ...],
+        strategies: tuple[StrategyLike, ...],
         field: str,
         between: Sequence[Any],
         options: Options,
@@ -261,16 +262,15 @@ class Evaluations:
     ) -> Evaluations:
         """Return the evaluations of a target, or of a metric without a bound; all are checked."""
         effort = Effort.of(options)
-        for strategy in strategies:
-            check_played(scenario, strategy, None)
+        played = tuple(check_played(scenario, one, None) for one in strategies)
         if metric is None:
             wanted = Target.parse(target, scenario)
         else:
             wanted = Target(Measure.of(metric, scenario), math.inf)
         space = SearchSpace.between(field, between)
-        if space.scale in NUMBERS and parameters.takes_durations(scenario, strategies, field):
+        if space.scale in NUMBERS and parameters.takes_durations(scenario, played, field):
             space = evolve(space, scale="duration")  # plain numbers are seconds there
-        return cls(scenario, strategies, space, wanted, effort)
+        return cls(scenario, played, space, wanted, effort)
 
     @property
     def measure(self) -> Measure:
@@ -292,7 +292,9 @@ class Evaluations:
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels of the strategies, without the field that is searched."""
-        return parameters.swept_labels(replications.labelled(self.strategies), [self.space.field])
+        return parameters.swept_labels(
+            replications.labelled(self.strategies, self.scenario), [self.space.field]
+        )
 
     def setup(self, x: float) -> tuple[Scenario, tuple[Strategy, ...]]:
         """Return scenario and strategies with a value of the field."""
@@ -370,10 +372,12 @@ class Evaluations:
         if self.measure.spare:
             return False
         for x, runs in self._samples.items():
-            match specification_of(self.setup(x)[1][strategy]):
-                case StrategySpecification(None, Deliveries(retries=()) as sent) if sent.loss:
-                    if math.inf in runs[strategy].measure:  # a run without is chance
-                        return True
+            scenario, played = self.setup(x)
+            for one in map(specification_of, parts_of(played[strategy], scenario)):
+                match one:
+                    case StrategySpecification(None, Deliveries(retries=()) as sent) if sent.loss:
+                        if math.inf in runs[strategy].measure:  # a run without is chance
+                            return True
         return False
 
     def is_monotone(self, rising: bool) -> bool:
@@ -407,7 +411,9 @@ class Evaluations:
         most: dict[str, Interval] = {}
         for strategy, runs in zip(strategies, self.runs(x), strict=True):
             loads = stability.outside_shares(scenario, runs.demand, self.effort.confidence)
-            busy = shares(scenario, runs.demand).get(WORKERS, 0.0)
+            seen = shares(scenario, runs.demand)
+            loads |= {STORE: Interval(seen[STORE], 0.0, len(runs.demand))} if STORE in seen else {}
+            busy = seen.get(WORKERS, 0.0)
             least = stability.least_busy(scenario, strategy, self.target.lost)
             busy = max(least, busy)  # runs may have seen less
             loads[WORKERS] = Interval(busy, 0.0, len(runs.demand))
@@ -425,7 +431,7 @@ class Evaluations:
             if self.overload(x).certain or name != WORKERS:
                 backlog = ": a backlog grows, which a longer length shows"
             notes.append(
-                f"{where} {name if name == WORKERS else repr(name)} would need "
+                f"{where} {named(name)} would need "
                 f"{number_text(100 * load.mean)} %{half} of the time there is, if all days are "
                 f"alike{backlog * (load.mean > 1)}"
             )

@@ -128,14 +128,15 @@ def losses(tried: Evaluations, values: list[float]) -> str:
 
 
 def overloads(scenario: Scenario, strategy: Strategy, field: str = "") -> list[str]:
-    """Return a sentence for each external system that is overloaded, whatever a field is."""
+    """Return a sentence for the store and each system that is overloaded, whatever a field is."""
     never = "; no number of workers changes this" if field == WORKERS_FIELD else ""
     if field.startswith(OF_STRATEGY):
         never = "; no strategy changes this"
-    return [
+    texts = [
         f"{overload_in_words(name, f'at least {percent(load)}')}{never}."
         for name, load in outside_overloads(scenario, strategy).items()
     ]
+    return [text[:1].upper() + text[1:] for text in texts]
 
 
 # --- answers --------------------------------------------------------------------------------------

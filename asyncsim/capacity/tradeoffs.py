@@ -26,6 +26,7 @@ from asyncsim.engine.simulation import check_scenario
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import Replications, RunSummary, WaitCounts, labelled, runner
 from asyncsim.experiment.statistics import Uneven, interval_of, paired_interval
+from asyncsim.model.mixed_strategies import StrategyLike
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import (
     Backoff,
@@ -55,8 +56,8 @@ YES, PERHAPS, NO = "yes", "perhaps", "no"
 
 def break_even(
     scenario: Scenario,
-    first: Strategy,
-    other: Strategy,
+    first: StrategyLike,
+    other: StrategyLike,
     field: str,
     between: tuple[Any, Any],
     *,
@@ -293,7 +294,7 @@ class Frontier(PlannerAnswer):
 
 def frontier(
     scenario: Scenario,
-    strategies: Sequence[Strategy] | None = None,
+    strategies: Sequence[StrategyLike] | None = None,
     metrics: tuple[str, str] = ("mean_latency", "overhead_worker_time"),
     **effort: Unpack[Options],
 ) -> Frontier:
@@ -322,7 +323,7 @@ def frontier(
     """
     chosen = Effort.of(effort)
     check_scenario(scenario)
-    by_label = labelled(list(USUAL if strategies is None else strategies))
+    by_label = labelled(list(USUAL if strategies is None else strategies), scenario)
     if not isinstance(metrics, (tuple, list)) or len(metrics) != 2:
         raise ScenarioError(
             f"metrics must be two names such as ('mean_latency', 'requests'), got {metrics!r}"

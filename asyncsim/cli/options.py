@@ -24,7 +24,8 @@ from asyncsim.studies.report import report, report_file
 STRATEGY_HELP = (
     "how completion is noticed, in words: 'callback', 'callback delay=50ms loss=0.02 "
     "retries=5s,5min', 'polling 15min anchor=clock', 'backoff 1s factor=2 cap=10min', "
-    "'long polling 30s', 'callback with safety poll every=5min'"
+    "'long polling 30s', 'callback with safety poll every=5min'; or one for each step or system: "
+    "'ledger: callback; others: polling 5min'"
 )
 
 
@@ -65,7 +66,10 @@ MARKS: dict[str, dict[str, Any]] = {
 }
 SCENARIO_HELP = "a scenario file (TOML), or an example, such as example:nightly_ledger"
 SEED = {"--seed SEED": "seed of the random numbers (default: 1)"}
-PROFILE = {"--profile NAME": "profile that answers finishes, see below (default: the scenario's)"}
+PROFILE = {
+    "--profile NAME": "profile that answers finishes, see below, or a file of your own such as "
+    "mine.toml or mine.toml:name (default: the scenario's)"
+}
 REPORT = {
     "--report HTML": "write a report: findings, pictures, tables and checklist",
     "--title TEXT": "heading of the report (default: the scenario's name)",

@@ -1,4 +1,7 @@
-"""Waiting strategies in words, as the command line takes them: ``polling 15min anchor=clock``."""
+"""Waiting strategies in words, as the command line takes them: ``polling 15min anchor=clock``.
+
+Several, each for some steps, have names: ``ledger: callback; others: polling 5min``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Any
 import attrs
 
 from asyncsim.errors import ScenarioError
+from asyncsim.model.mixed_strategies import OTHERS, Strategies
 from asyncsim.model.schema import file_keys
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.units import (
@@ -33,22 +37,57 @@ OTHER_NAMES = (
     (r"(?:check|ask|pull|poll\w*)(?: every)?|every|(?=\d)", "polling"),
 )  # what other people call a strategy, and its name here: only for hints
 WITH_UNIT = file_keys(with_unit=True)
+NAMED = re.compile(r":\s*[a-z]", re.IGNORECASE)  # a name and a strategy, not a clock time
 FILLERS = {"a", "an", "at", "every", "for", "of", "with"}
 
 
 def parse_strategy(words: str) -> Strategy:
-    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``."""
+    """Return the strategy that words describe, such as ``"polling 15min anchor=clock"``.
+
+    >>> parse_strategy("ledger: callback; clerk: polling 5min").label
+    'ledger: callback; clerk: polling 5 min'
+    """
     if len(words) > LONGEST_WORDS:
         raise scenario_error("strategy", f"must have {LONGEST_WORDS:,} characters at most", words)
+    if NAMED.search(words):
+        return _by_name(words)
     try:
         return _parse(words)
     except ScenarioError as problem:
+        if named := _with_colons(words):
+            raise ScenarioError(f"{problem}; did you mean {named!r}?") from None
         if alone := _several(words):
             raise ScenarioError(f"{problem}; give each strategy alone: {alone}") from None
         if not (found := _meant(words)):
             raise
         text = str(problem).partition("; did you mean")[0]
         raise ScenarioError(f"{text}; did you mean {found!r}?") from None
+
+
+def _by_name(words: str) -> Strategies:
+    """Return the strategies of words such as ``"ledger: callback; others: polling 5min"``."""
+    found: dict[str, Strategy] = {}
+    for part in filter(str.strip, words.split(";")):
+        name, colon, own = (text.strip() for text in part.partition(":"))
+        if not (name and colon and own):
+            right = "must be such as 'ledger: callback; clerk: polling 5min'"
+            raise scenario_error("strategy", right, words)
+        if name in found:
+            raise ScenarioError(f"strategy {shown(words)} has {name!r} twice")
+        try:
+            found[name] = parse_strategy(own)
+        except ScenarioError as problem:
+            raise ScenarioError(f"{name}: {problem}") from None
+    others = found.pop(OTHERS, None)
+    return Strategies(found, others=others)
+
+
+def _with_colons(words: str) -> str:
+    """Return ``"ledger=callback; clerk=polling 5min"`` with colons, or an empty text."""
+    named = re.sub(r"(^|;)\s*([^=:;]+?)\s*=\s*(?=[a-z])", r"\1 \2: ", words).strip()
+    with suppress(ScenarioError):
+        return named if named != words and _by_name(named) else ""
+    return ""
 
 
 def _several(words: str) -> str:

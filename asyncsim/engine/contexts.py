@@ -1,9 +1,9 @@
 """What strategies and external systems see of a simulation, and what they do in it.
 
 `WaitContext` is the `asyncsim.model.strategies.WaitingStep` of a strategy,
-`ExternalSystemContext` the `asyncsim.model.systems.SystemContext` of a system. `HeldConnections`
-are those of long polling, and a `DeliveryLog` keeps the callbacks. `CheckFastForward` counts checks
-that need not be played.
+`SystemWaits` the `OpenWaits` of a strategy that watches a system, and `ExternalSystemContext` the
+`asyncsim.model.systems.SystemContext` of a system. `HeldConnections` are those of long polling, and
+a `DeliveryLog` keeps the callbacks. `CheckFastForward` counts checks that need not be played.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -36,7 +37,7 @@ from asyncsim.model.distributions import Duration, Fixed
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Schedule
-from asyncsim.model.strategies import Answered, Strategy, schedule_of
+from asyncsim.model.strategies import Answered, SimProcess, Strategy, schedule_of
 from asyncsim.model.systems import ExternalSystem, Item
 
 
@@ -44,7 +45,7 @@ class _Simulation(Protocol):
     """The part of a simulation that its strategies and systems act on."""
 
     scenario: Scenario
-    strategy: Strategy
+    strategies: dict[int, Strategy]  # of each call
     draws: Draws
     graph: Graph
     clock: Environment
@@ -53,9 +54,12 @@ class _Simulation(Protocol):
     connections: HeldConnections
     poll_work: float
     callback_work: float
+    check_seconds: float  # with the part at the store
+    callback_seconds: float
     admission: Admission | None  # of callbacks, if the server has a limit
     deliveries: DeliveryLog
     collections: set[float]  # instants at which a batch collects what has been submitted
+    plans: dict[str, float | ExternalSystemContext]  # when work will be complete, or who has it
 
     def completed(self, wait: Wait) -> None: ...
     def checked(self, wait: Wait, asked: float, seen: bool) -> None: ...
@@ -95,6 +99,14 @@ class WaitContext:
         """The clock of the scenario."""
         return self._simulation.scenario.calendar
 
+    @property
+    def foreseen(self) -> float:
+        """When the external system will be done by its plan, or a batch begins; else infinite."""
+        plan = self._simulation.plans.get(self.serial_number, self._wait.completed)
+        if isinstance(plan, ExternalSystemContext):
+            return plan.starts if plan.starts > self.now else math.inf
+        return plan
+
     def until(self, instant: float) -> simpy.Event:
         """Wait until an instant."""
         return self._simulation.clock.at(instant, self._key)
@@ -122,7 +134,7 @@ class WaitContext:
         if not self._is_open():
             return True
         asked = start = end = self.now
-        if simulation.poll_work:
+        if simulation.check_seconds:
             start, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
         elif wait.completed > start and start in simulation.collections:
@@ -165,7 +177,7 @@ class WaitContext:
         is_open = self._is_open()
         if not is_open and start - asked <= NO_LENGTH:
             return True  # cut before it had any length: such a request does not count
-        if is_open and simulation.poll_work:
+        if is_open and simulation.check_seconds:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
         return self._answered(asked, wait.completed <= start, end)
@@ -185,7 +197,7 @@ class WaitContext:
         if simulation.admission and simulation.admission.admit(self.now):
             self._add_delivery(RATE_LIMITED, attempt, sent, arrived)
             return False
-        if simulation.callback_work:
+        if simulation.callback_seconds:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
             yield self._event(EventKind.CALLBACK_HANDLED, handled)
         answer = simulation.finish(wait)
@@ -212,6 +224,76 @@ class WaitContext:
         self._simulation.waits.changed(wait)  # its number of deliveries
 
 
+class SystemWaits:
+    """The open waits of one external system, for a strategy that watches them together."""
+
+    def __init__(self, simulation: _Simulation, name: str, index: int) -> None:
+        self._simulation, self._name, self._index = simulation, name, index
+        self._opened: deque[Wait] = deque()  # in the order of arming
+        self._complete: list[tuple[float, int, int, Wait]] = []  # a heap; some may be over
+        self._idle: simpy.Event | None = None
+        self.last_check = -math.inf
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+        return self._simulation.clock.now
+
+    def chance(self, what: str, k: int = 0) -> float:
+        """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
+        key = self._simulation.draws.key(f"strategy/shared {what}/{self._name}")
+        return counter_based_uniform(key, 0, k)
+
+    def opened(self, wait: Wait) -> None:
+        """Add a wait that is armed."""
+        self._opened.append(wait)
+        if wait.completed <= self.now:
+            self.completed(wait)
+        if self._idle is not None:
+            self._idle.succeed()
+            self._idle = None
+
+    def completed(self, wait: Wait) -> None:
+        """Add an open wait whose work is complete."""
+        heappush(self._complete, (wait.completed, wait.row, wait.number, wait))
+
+    def any(self) -> simpy.Event:
+        """Wait until a wait is open."""
+        if self._oldest() is not None:
+            return self._simulation.clock.soon()
+        self._idle = self._simulation.clock.event()
+        return self._idle
+
+    def _oldest(self) -> Wait | None:
+        while self._opened and self._opened[0].state is not State.ARMED:
+            self._opened.popleft()
+        return self._opened[0] if self._opened else None
+
+    def until(self, instant: float) -> simpy.Event:
+        """Wait until everything else of an instant has happened."""
+        key = order(EventKind.SHARED_CHECK, self._index)
+        return self._simulation.clock.at(instant, key)
+
+    def check(self, most: int | None = None) -> SimProcess:
+        """Check once for all open waits, if any, and resume those complete when it was begun."""
+        simulation, oldest, asked = self._simulation, self._oldest(), self.now
+        if oldest is None:
+            return
+        start = asked
+        if simulation.check_seconds:
+            start, end = simulation.workers.book(Job.CHECK, asked, simulation.poll_work)
+            yield simulation.clock.at(end, order(EventKind.SHARED_CHECK, self._index, 1))
+        self.last_check, seen = self.now, 0
+        while self._complete and self._complete[0][0] <= start and seen != most:
+            *_, wait = heappop(self._complete)
+            if wait.state is State.ARMED:
+                seen += 1
+                simulation.finish(wait)
+        oldest.checks += 1
+        oldest.wasted_checks += not seen
+        simulation.checked(oldest, asked, seen > 0)
+
+
 class ExternalSystemContext:
     """The view of one system, or link of a chain: its queue of items and its clock."""
 
@@ -226,6 +308,7 @@ class ExternalSystemContext:
         self.calendar = simulation.scenario.calendar
         self.system = system
         self.taken = 0  # and not completed
+        self.starts = math.nan  # when a batch begins its latest or next run
         self._queue: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
@@ -256,6 +339,7 @@ class ExternalSystemContext:
         """Queue an item, and wake the system if it was idle."""
         item.submitted = self.now
         item.time = item.times[item.link]
+        self._simulation.plans[item.serial_number] = self
         self._queue.append(item)
         if self._idle is not None:
             self._idle.succeed()
@@ -267,7 +351,8 @@ class ExternalSystemContext:
 
     def until_after(self, instant: float) -> simpy.Event:
         """Wait until everything else at an instant has happened, submissions included."""
-        self._simulation.collections.add(max(instant, self.now))
+        self.starts = max(instant, self.now)
+        self._simulation.collections.add(self.starts)
         return self._simulation.clock.at(instant, self._last_key)
 
     def wait_for_work(self) -> simpy.Event:
@@ -294,6 +379,8 @@ class ExternalSystemContext:
     def complete(self, item: Item, at: float | None = None) -> None:
         """Mark an item complete, now or at an instant; ties go by instance, then step."""
         work = cast(WorkItem, item)
+        plan = math.inf if at is None or self._successor is not None else at
+        self._simulation.plans[item.serial_number] = plan
         if at is None or at < self.now:
             self._done(work)
         else:
@@ -302,6 +389,7 @@ class ExternalSystemContext:
 
     def _done(self, item: WorkItem) -> None:
         self.taken -= 1
+        self._simulation.plans.pop(item.serial_number, None)
         if self._successor is None:
             self._simulation.completed(self._simulation.waits.records[item.serial_number])
         else:
@@ -335,24 +423,25 @@ class CheckFastForward:
     others follows from the completion. The tables are bit for bit those of a run with all checks.
     """
 
-    def __init__(self, simulation: _Simulation, schedule: Schedule) -> None:
+    def __init__(self, simulation: _Simulation, schedules: dict[int, Schedule]) -> None:
         self.clock = TrackingEnvironment()  # the count depends on the order of events
+        self.schedules = schedules  # of the calls whose checks are counted
         self._simulation = simulation
-        self._schedule = schedule
 
     @classmethod
     def of(cls, simulation: _Simulation) -> CheckFastForward | None:
         """Return the fast-forward of a simulation, or None if its checks have to be played."""
-        schedule = schedule_of(simulation.strategy)
-        if schedule is None or schedule.limit is not None or simulation.scenario.server.poll_work:
+        if simulation.scenario.server.check_seconds:
             return None
-        return cls(simulation, schedule)
+        found = {call: schedule_of(one) for call, one in simulation.strategies.items()}
+        schedules = {call: one for call, one in found.items() if one and one.limit is None}
+        return cls(simulation, schedules) if schedules else None
 
     def completed(self, wait: Wait) -> None:
         """Count the checks before now, and schedule the one that sees completion."""
         clock = self.clock
         step = self._skip(wait, clock.now)
-        at = self._schedule.next_check(step)
+        at = self.schedules[wait.step].next_check(step)
         again = at == clock.now and self._was_due(wait)
         kind = EventKind.LAST_LOOK if again else EventKind.CHECK_DUE
         key = order(kind, wait.row, wait.number)
@@ -369,14 +458,15 @@ class CheckFastForward:
 
     def count(self, wait: Wait) -> None:
         """Count the checks of a wait until now, if its work is not complete."""
-        if wait.completed == math.inf and not math.isnan(wait.armed):
+        known = wait.step in self.schedules and wait.completed == math.inf
+        if known and not math.isnan(wait.armed):
             now = self.clock.now
             self._skip(wait, math.nextafter(now, math.inf) if self._was_due(wait) else now)
 
     def _skip(self, wait: Wait, before: float) -> WaitContext:
         step = WaitContext(self._simulation, wait, EventKind.CHECK_DUE)
         step.checks = 0
-        self._schedule.skip(step, before)
+        self.schedules[wait.step].skip(step, before)
         wait.checks = wait.wasted_checks = step.checks
         return step
 

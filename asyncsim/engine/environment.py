@@ -29,7 +29,7 @@ from simpy.events import NORMAL, URGENT
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.process import LAST_ACTIVATION
-from asyncsim.model.server import RateLimit, SlidingWindow, TokenBucket
+from asyncsim.model.server import RateLimit, SharedStore, SlidingWindow, TokenBucket
 
 
 class EventKind(enum.IntEnum):
@@ -46,6 +46,7 @@ class EventKind(enum.IntEnum):
     TIMEOUT = 9
     COLLECTION = 10  # by a batch, of all that has been submitted up to and including the instant
     LAST_LOOK = 11  # of a free check, at what was complete as soon as it was collected
+    SHARED_CHECK = 12  # for all waits of a system, due or ended: with the system's row, step 0 or 1
 
 
 NO_LENGTH = 1e-6  # seconds: a request cut by then is not counted, since sums differ by rounding
@@ -165,27 +166,76 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
     )
 
 
-class Workers:
-    """Identical workers over one FIFO queue; jobs that take time are booked as in `LanePool`."""
+class BookedServers:
+    """Identical servers over one FIFO queue, booked ahead as in `LanePool`."""
 
-    def __init__(self, count: int, resolution: float) -> None:
+    def __init__(self, count: int) -> None:
         self._free_at = [0.0] * count
         self._starts: deque[float] = deque()
         self.longest_queue = 0
+
+    def join(self, now: float) -> float:
+        """Join the queue; return when the first server is free."""
+        start = self._free_at[0]
+        if start <= now:
+            return now
+        starts = self._starts
+        while starts and starts[0] <= now:
+            starts.popleft()
+        starts.append(start)
+        self.longest_queue = max(self.longest_queue, len(starts))
+        return start
+
+    def load_now(self, now: float) -> tuple[int, int]:
+        """Return the number of busy servers and of queued jobs at an instant."""
+        starts = self._starts
+        while starts and starts[0] <= now:
+            starts.popleft()
+        return sum(t > now for t in self._free_at), len(starts)
+
+    def slowed(self, now: float, work: float, slows_down: float) -> float:
+        """Return the time of a job that joins now: the longer, the more jobs are there already."""
+        return work * (1.0 + slows_down * sum(self.load_now(now)))
+
+
+class BookedStore(BookedServers):
+    """The store beside the workers, which they ask in the order in which they begin their jobs."""
+
+    def __init__(self, store: SharedStore) -> None:
+        super().__init__(store.writers)
+        self._works = {Job.CHECK: store.check_work, Job.CALLBACK: store.callback_work}
+        self._slows_down = store.slows_down
+        self.busy_seconds = 0.0
+
+    def book(self, job: Job, now: float) -> float:
+        """Ask for the store; return when the part of a job there ends."""
+        if not (work := self._works.get(job)):
+            return now
+        if self._slows_down:
+            work = self.slowed(now, work, self._slows_down)
+        end = self.join(now) + work
+        heapreplace(self._free_at, end)
+        self.busy_seconds += work
+        return end
+
+
+class Workers(BookedServers):
+    """The workers of a server; only jobs that take time are booked."""
+
+    def __init__(
+        self, count: int, resolution: float, store: SharedStore | None = None, slows_down: float = 0
+    ) -> None:
+        super().__init__(count)
+        self.store = BookedStore(store) if store else None
+        self._slows_down = slows_down
         self.loads = [Load(resolution) for _ in Job]
 
     def book(self, job: Job, now: float, work: float) -> tuple[float, float]:
         """Queue a job; return when a worker picks it up and when it ends."""
-        start = self._free_at[0]
-        if start > now:
-            starts = self._starts
-            while starts and starts[0] <= now:
-                starts.popleft()
-            starts.append(start)
-            self.longest_queue = max(self.longest_queue, len(starts))
-        else:
-            start = now
-        end = start + work
+        if self._slows_down:
+            work = self.slowed(now, work, self._slows_down)
+        start = self.join(now)
+        end = (self.store.book(job, start) if self.store else start) + work
         heapreplace(self._free_at, end)
         load = self.loads[job]
         load.queued.append(now)
@@ -194,10 +244,6 @@ class Workers:
         if len(load.queued) >= load.flush_at:
             load.flush(now)
         return start, end
-
-    def load_now(self, now: float) -> tuple[int, int]:
-        """Return the number of busy workers and of queued jobs at an instant."""
-        return sum(t > now for t in self._free_at), sum(start > now for start in self._starts)
 
     @property
     def last_end(self) -> float:

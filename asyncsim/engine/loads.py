@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from attrs import frozen
 
+from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.result import Record
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
@@ -22,18 +23,19 @@ from asyncsim.model.systems import links_of
 from asyncsim.model.units import DAY, WEEK, day_numbers, seconds_of_day
 from asyncsim.model.words import length_in_words
 
-WORKERS = "the workers"
+WORKERS, STORE = "the workers", "the store"
 ROUNDING = 1e-9  # of a load
 NEARLY_FULL = 0.95  # a load above it may be an overload, if chance allows it
 
 
 @frozen
 class Asked:
-    """The demand of one run: waits of each system, and seconds of the workers' time."""
+    """The demand of one run: waits of each system, seconds of the workers and of the store."""
 
     instances: int
     waits: Mapping[str, int]
     worker_seconds: float
+    store_seconds: float = 0.0
 
     @classmethod
     def of(cls, record: Record, scenario: Scenario) -> Asked:
@@ -44,12 +46,18 @@ class Asked:
             node = nodes[index]
             if isinstance(node, Call):
                 waits[node.step.system] += number
-        busy = sum(load.busy_seconds for load in record.loads.values())
-        return cls(len(record.arrived), waits, busy)
+        busy, server = sum(load.busy_seconds for load in record.loads.values()), scenario.server
+        if server.has_store:  # workers that wait for it are not what is short
+            own = {Job.CHECK: server.check_seconds, Job.CALLBACK: server.callback_seconds}
+            loads = {job: record.loads[job] for job in own}
+            busy -= sum(
+                max(one.busy_seconds - one.jobs * own[job], 0) for job, one in loads.items()
+            )
+        return cls(len(record.arrived), waits, busy, record.store_seconds)
 
 
 def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
-    """Return the weekly load of each system and of the workers, as a share of their capacity.
+    """Return the weekly load of each system, the workers and a store, as shares of their capacity.
 
     The week is one without public holidays; for a batch that skips nights or breaks down it is the
     average one, with as much in its queue as it can do at most. Arrivals with a rate give its
@@ -66,6 +74,9 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
         found[name] = load_of(items, *capacity_of(links_of(system)))
     busy = times * sum(one.worker_seconds for one in asked)
     found[WORKERS] = busy / (scenario.server.workers * WEEK)
+    if scenario.server.has_store:
+        busy = times * sum(one.store_seconds for one in asked)
+        found[STORE] = busy / (scenario.server.store.writers * WEEK)
     return found
 
 
@@ -80,8 +91,8 @@ def overload_in_words(part: str, share: str, certain: bool = True) -> str:
     >>> overload_in_words("clerk", "200 %")
     "'clerk' is overloaded: a week of arrivals asks for 200 % of its capacity, so a backlog grows"
     """
-    workers = part == WORKERS
-    name, of = (part, "their") if workers else (f"{part!r}", "its")
+    workers, name = part == WORKERS, named(part)
+    of = "their" if workers else "its"
     state = f"{'are' if workers else 'is'} overloaded" if certain else "may be overloaded"
     end = "" if not certain else ", so a backlog grows"
     if certain and workers:
@@ -89,12 +100,16 @@ def overload_in_words(part: str, share: str, certain: bool = True) -> str:
     return f"{name} {state}: a week of arrivals asks for {share} of {of} capacity{end}"
 
 
+def named(part: str) -> str:
+    """Return a part in a sentence: the name of a system in quotes."""
+    return part if part in (WORKERS, STORE) else repr(part)
+
+
 def length_matters(part: str, length: float) -> str:
     """Return what an overload means for the results of runs of a length."""
-    name = part if part == WORKERS else f"{part!r}"
     return (
-        f"times that depend on {name} hold for {length_in_words(length)} of arrivals only: because "
-        "of the overload a longer run has longer ones"
+        f"times that depend on {named(part)} hold for {length_in_words(length)} of arrivals only: "
+        "because of the overload a longer run has longer ones"
     )
 
 
@@ -123,7 +138,7 @@ def items_of_a_week(system: Link | None) -> float:
         return math.nan
     each = system.item_time.mean
     if isinstance(system, Batch):
-        pattern = starting_pattern(system.start, system.days)
+        pattern = starting_pattern(system.starts, system.days)
         runs = pattern.per_week * (1 - system.skip)
         seconds = WEEK if runs else 0.0  # without an end, a late night starts at once
         if system.end is not None and runs:  # the last item of a lane may run over

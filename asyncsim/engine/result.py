@@ -109,6 +109,7 @@ class Record:
     open_count: int
     connection_seconds: float
     begin: float | None = None  # the end of a warm-up that was removed (`without_warm_up`)
+    store_seconds: float = 0.0  # busy seconds of the store's writers
     stopped: bool = False  # whether it was stopped at `end`, or came to its own end
 
     @property
@@ -137,7 +138,7 @@ class Record:
         k = int((last - first) // width)
         edge = first + k * width
         handled = self.deliveries.handled
-        begun = np.maximum(handled - server.callback_work, last)
+        begun = np.maximum(handled - server.callback_seconds, last)
         later = np.nansum(np.maximum(np.minimum(handled, edge + width) - begun, 0.0))
         most = server.workers * (last - edge)
         return float(busy[:k].sum() + min(max(busy[k] - later, 0.0), most))
@@ -182,8 +183,13 @@ def without_warm_up(record: Record, begin: float) -> Record:
     until = np.where(np.isnan(record.waits.closed), record.end, record.waits.closed)
     since = np.maximum(record.waits.armed, begin)
     k = round(begin / record.resolution)
+    loads = {job: _load(load, k, record.resolution) for job, load in record.loads.items()}
+    noticed, kept_jobs = (
+        sum(found[job].jobs for job in (Job.CHECK, Job.CALLBACK)) for found in (record.loads, loads)
+    )
     return attrs.evolve(
         record,
+        store_seconds=record.store_seconds * kept_jobs / max(noticed, 1),
         begin=begin,
         arrived=record.arrived[first:],
         ended=record.ended[first:],
@@ -191,7 +197,7 @@ def without_warm_up(record: Record, begin: float) -> Record:
         steps=[_kept(columns, rows, first) for columns in record.steps],
         waits=waits,
         deliveries=_kept(record.deliveries, record.deliveries.row, first),
-        loads={job: _load(load, k, record.resolution) for job, load in record.loads.items()},
+        loads=loads,
         longest_queue=math.nan,
         open_seconds=float(np.maximum(until - since, 0.0).sum()),
         open_count=int(np.sum(waits.outcome == WaitOutcome.WAITING)),

@@ -19,8 +19,9 @@ from asyncsim.engine.loads import ROUNDING, length_matters, loads, overload_in_w
 from asyncsim.engine.metrics import compute_metrics, metric_in_words, metric_text, metrics_of, spent
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import State, Wait
-from asyncsim.errors import ScenarioError, UnknownSerialNumber
+from asyncsim.errors import UnknownSerialNumber
 from asyncsim.model.html import findings_html
+from asyncsim.model.mixed_strategies import as_strategy
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
@@ -78,6 +79,8 @@ class Run:
         systems = np.array(
             [node.step.system if isinstance(node, Call) else "" for node in nodes], dtype=object
         )
+        own = (isinstance(node, Call) and self.strategy.for_step(node.step) for node in nodes)
+        labels = np.array([one.label if one else "" for one in own], dtype=object)
         resumed = np.where(w.resumed, w.closed, np.nan)
         table = pd.DataFrame(
             {
@@ -85,7 +88,7 @@ class Run:
                 "instance": w.row + 1,
                 "step": names[w.node] if len(w.node) else [],
                 "system": systems[w.node] if len(w.node) else [],
-                "strategy": self.strategy.label,
+                "strategy": labels[w.node] if len(w.node) else [],
                 "called": w.called,
                 "armed": w.armed,
                 "completed": w.completed,
@@ -340,8 +343,7 @@ class Run:
         """
         if against is None:
             against = Polling(900.0) if self.strategy.notifies else Callback()
-        if not isinstance(against, Strategy):
-            raise ScenarioError(f"against must be a strategy, got {against!r}")
+        against = as_strategy("against", against, self.scenario)
         lanes = {}
         pair = (against, self.strategy)
         for label, strategy in zip(told_apart(pair), pair, strict=True):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import math
 from array import array
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from asyncsim.engine.environment import Environment, EventKind, Job, Workers, ad
 from asyncsim.engine.graph import DONE, FAILED, STANDS, Await, Call, Choose, Fork, Graph, Join, Work
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
+from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import SimProcess, Strategy
@@ -61,7 +62,7 @@ class Simulation:
     def __init__(
         self,
         scenario: Scenario,
-        strategy: Strategy,
+        strategy: StrategyLike,
         draws: Draws | None = None,
         *,
         seed: int = 0,
@@ -69,31 +70,40 @@ class Simulation:
         resolution: DurationLike = 60.0,
         waits: Waits | None = None,
     ) -> None:
-        check_played(scenario, strategy, draws)
+        strategy = check_played(scenario, strategy, draws)
         self.scenario, self.strategy = scenario, strategy
+        self.graph = Graph.of(scenario.process)
+        self.strategies = {
+            node.index: strategy.for_step(node.step)
+            for node in self.graph.nodes
+            if isinstance(node, Call)
+        }
         draws = scenario.draw(seed, replication) if draws is None else draws
         self.draws = draws.completed_for(scenario)
         self.skipped = contexts.CheckFastForward.of(self) if self.skips_checks else None
         self.clock = self.skipped.clock if self.skipped else Environment()
-        self.graph = Graph.of(scenario.process)
         self.waits = waits or Waits(scenario.server.policy)
-        self.workers = Workers(scenario.server.workers, seconds("resolution", resolution))
-        self.poll_work = scenario.server.poll_work
-        self.callback_work = scenario.server.callback_work
-        self.admission = admission(scenario.server.finish_limit)
+        server = scenario.server
+        store, width = server.store if server.has_store else None, seconds("resolution", resolution)
+        self.workers = Workers(server.workers, width, store, server.slows_down)
+        self.poll_work, self.callback_work = server.poll_work, server.callback_work
+        self.check_seconds, self.callback_seconds = server.check_seconds, server.callback_seconds
+        self.admission = admission(server.finish_limit)
         self.connections = contexts.HeldConnections(self.clock)
         self.arrived = 0
         self.deliveries = contexts.DeliveryLog()
         self.collections: set[float] = set()
+        self.plans: dict[str, float | contexts.ExternalSystemContext] = {}
         self.stopped = False  # whether the last run was stopped at an instant
+        self._assumed_complete: set[str] = set()
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
-        self._polls, self._notifies = strategy.polls, strategy.notifies
         self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
         self.ended = array("d", [math.nan]) * len(self.draws)
         self.outcomes = [result.Outcome.RUNNING] * len(self.draws)
         self._open_systems()
+        self._watched = dict(self._watch())
         self.clock.process(self._arrive())
 
     def _open_systems(self) -> None:
@@ -106,6 +116,19 @@ class Simulation:
                 context = contexts.ExternalSystemContext(self, link, f"{name}/{k}", index, context)
             assert context is not None
             self._systems[name] = context
+
+    def _watch(self) -> Iterator[tuple[int, contexts.SystemWaits]]:
+        """Yield, by call, the waits of one strategy at one system, watched together."""
+        made: dict[int, contexts.SystemWaits] = {}
+        strategies, systems = [*self.strategies.values()], [*self.scenario.systems]
+        for call, strategy in self.strategies.items():
+            if strategy.watches:
+                name = self._node(call).step.system
+                index = strategies.index(strategy) * len(systems) + systems.index(name)
+                if index not in made:
+                    made[index] = contexts.SystemWaits(self, name, index)
+                    self._start(strategy.watch(made[index]))
+                yield call, made[index]
 
     # --- playing --------------------------------------------------------------------------------
 
@@ -273,16 +296,27 @@ class Simulation:
             return  # armed before the call, or the instance has failed
         now = self.clock.now
         if self.waits.arm(wait, now):
-            self._resume(wait)
+            self._resume_early(wait)
             return
         timeout = self._node(wait.step).step.timeout
         if timeout is not None:
             self._set_deadline(wait, now + timeout)
-        if self.skipped:
-            if wait.completed <= now:
-                self.skipped.completed(wait)
-        elif self._polls:
-            self._start(self.strategy.wait(contexts.WaitContext(self, wait, EventKind.CHECK_DUE)))
+        strategy = self.strategies[wait.step]
+        if self.skips(wait):
+            self._see_completion(wait)
+        elif wait.step in self._watched:
+            self._watched[wait.step].opened(wait)
+        elif strategy.polls:
+            self._start(strategy.wait(contexts.WaitContext(self, wait, EventKind.CHECK_DUE)))
+
+    def skips(self, wait: Wait) -> bool:
+        """Return whether the checks of a wait are counted, not played."""
+        return self.skipped is not None and wait.step in self.skipped.schedules
+
+    def _see_completion(self, wait: Wait) -> None:
+        """Schedule the only check of a wait that is played, if its work is complete."""
+        if self.skipped and self.skips(wait) and wait.completed <= self.clock.now:
+            self.skipped.completed(wait)
 
     def _set_deadline(self, wait: Wait, instant: float) -> None:
         key = order(EventKind.TIMEOUT, wait.row, wait.number)
@@ -299,6 +333,9 @@ class Simulation:
 
     def completed(self, wait: Wait) -> None:
         """Record the completion of the outside work, and notify the strategy."""
+        if wait.serial_number in self._assumed_complete:
+            self._notify_strategy(wait)
+            return
         if wait.completed < math.inf:
             raise EngineError(f"the work of {wait.serial_number!r} was completed twice")
         wait.completed = self.clock.now
@@ -309,13 +346,15 @@ class Simulation:
     def _show_completion(self, wait: Wait) -> None:
         """Show the completion to the checks of a wait."""
         if wait.state is State.ARMED:
-            if self.skipped:
-                self.skipped.completed(wait)
+            self._see_completion(wait)
+            if wait.step in self._watched:
+                self._watched[wait.step].completed(wait)
             self.connections.release(wait)
 
     def _notify_strategy(self, wait: Wait) -> None:
-        if self._notifies:
-            self._start(self.strategy.notify(contexts.WaitContext(self, wait, EventKind.SYSTEM)))
+        strategy = self.strategies[wait.step]
+        if strategy.notifies:
+            self._start(strategy.notify(contexts.WaitContext(self, wait, EventKind.SYSTEM)))
 
     def checked(self, wait: Wait, asked: float, seen: bool) -> None:
         """Handle a check that ends now, begun at `asked`, which saw the completion or not."""
@@ -327,9 +366,38 @@ class Simulation:
         if answer is Answer.FINISHED:
             self._closed(wait)
             self._resume(wait)
+        elif answer.kept:
+            self._finish_next(wait)
         return answer
 
+    def _finish_next(self, over: Wait) -> None:
+        """Finish the open wait of the same step and instance, if there is one, by a kept value."""
+        wait = self.waits.take_kept(over, self.clock.now)
+        if wait is not None:
+            self._closed(wait)
+            self._resume_early(wait)
+
+    def _resume_early(self, wait: Wait) -> None:
+        """Resume a step by a value that came before; its outside work counts as complete."""
+        if wait.completed == math.inf:
+            wait.completed = self.clock.now
+            self._assumed_complete.add(wait.serial_number)
+        self._resume(wait)
+
     def _resume(self, wait: Wait) -> None:
+        """Resume a finished step, after the delay of the engine, for which its wait stays open."""
+        context = contexts.WaitContext(self, wait, EventKind.WORK_ENDED)
+        delay, now = context.duration("engine delay", self.scenario.server.engine_delay), self.now
+        if delay:
+            self.waits.keep_open(wait, now)
+            key = order(EventKind.WORK_ENDED, wait.row, wait.number)
+            self.clock.call_at(now + delay, key, lambda: self._go_on(wait))
+        else:
+            self._go_on(wait)
+
+    def _go_on(self, wait: Wait) -> None:
+        if math.isnan(wait.closed):
+            self.waits.close(wait, self.clock.now)
         self._leave(wait, result.StepOutcome.RESUMED)
         self._start_walk(wait.row, self._node(wait.step).next)
 
@@ -438,6 +506,7 @@ def record_of(simulation: Simulation) -> result.Record:
         open_seconds=simulation.waits.open_seconds,
         open_count=simulation.waits.open_count,
         connection_seconds=simulation.connections.seconds_by(end),
+        store_seconds=store.busy_seconds if (store := simulation.workers.store) else 0.0,
         stopped=simulation.stopped,
     )
 
@@ -458,12 +527,14 @@ def _wait_columns(waits: Sequence[Wait]) -> result.WaitColumns:
     columns: dict[str, Any] = {}
     for name in ("called", "armed", "completed", "closed"):
         columns[name] = np.array([getattr(w, name) for w in armed], dtype=float)
+    outcome = np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64)
+    outcome[np.isnan(columns["closed"])] = result.WaitOutcome.WAITING  # finished, not yet resumed
     for name in ("row", "step", "checks", "wasted_checks", "deliveries"):
         columns[name] = np.array([getattr(w, name) for w in armed], dtype=np.int64)
     columns["completed"][np.isinf(columns["completed"])] = np.nan
     return result.WaitColumns(
         node=columns.pop("step"),
-        outcome=np.array([WAIT_CODES[w.state] for w in armed], dtype=np.int64),
+        outcome=outcome,
         serial_numbers=[w.serial_number for w in armed],
         **columns,
     )
@@ -472,20 +543,13 @@ def _wait_columns(waits: Sequence[Wait]) -> result.WaitColumns:
 # --- arguments ------------------------------------------------------------------------------------
 
 
-def check_played(scenario: Scenario, strategy: Strategy, draws: Draws | None) -> None:
-    """Raise a ScenarioError unless the arguments are a scenario, a strategy, and draws or None."""
+def check_played(scenario: Scenario, strategy: StrategyLike, draws: Draws | None) -> Strategy:
+    """Return the strategy of arguments that are a scenario, a strategy, and draws or None."""
     check_scenario(scenario)
-    check_strategy("strategy", strategy)
+    found = as_strategy("strategy", strategy, scenario)
     if not isinstance(draws, Draws | None):
         raise scenario_error("draws", "must be Draws, or left out", draws)
-
-
-def check_strategy(name: str, value: object) -> None:
-    """Raise a ScenarioError unless the value is a strategy."""
-    if not isinstance(value, Strategy):
-        but = ", not a class" if isinstance(value, type) else ""
-        but = ", the same for all waits of a run" if isinstance(value, Mapping) else but
-        raise scenario_error(name, f"must be a strategy such as Callback(){but}", value)
+    return found
 
 
 def check_scenario(scenario: Scenario) -> None:

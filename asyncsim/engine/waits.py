@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 from attrs import define, field
 
 from asyncsim import errors
-from asyncsim.model.server import FinishPolicy
+from asyncsim.model.server import KINDS, FinishPolicy
 from asyncsim.model.units import nearest
 
 
@@ -59,6 +60,12 @@ class Answer(enum.Enum):
     DUPLICATE = ("duplicate, rejected", False, errors.AlreadyFinished)
     LATE = ("late, rejected", False, errors.WaitExpired)
     UNKNOWN = ("unknown, rejected", False, errors.UnknownSerialNumber)
+    KEPT_DUPLICATE = ("duplicate, kept", True, None)
+    KEPT_LATE = ("late, kept", True, None)
+    STARTED_EARLY = ("early, another run", True, None)
+    STARTED_DUPLICATE = ("duplicate, another run", True, None)
+    STARTED_LATE = ("late, another run", True, None)
+    STARTED_UNKNOWN = ("unknown, another run", True, None)
 
     def __init__(
         self, text: str, accepted: bool, error: type[errors.SerialNumberError] | None
@@ -72,9 +79,41 @@ class Answer(enum.Enum):
         return f"Answer.{self.name} ({self.text}: {result})"
 
     @property
+    def kind(self) -> str:
+        """Kind of the finish: finished, early, duplicate, late or unknown."""
+        return self.text.partition(",")[0]
+
+    @property
     def settled(self) -> bool:
         """Whether a retry is pointless: true for all but an early finish that was rejected."""
         return self is not Answer.EARLY
+
+    @property
+    def kept(self) -> bool:
+        """Whether the value finishes the next wait of the same step in its instance."""
+        return self in (Answer.KEPT_DUPLICATE, Answer.KEPT_LATE)
+
+    @property
+    def starts(self) -> bool:
+        """Whether the value starts another run."""
+        return self.text.endswith(OUTCOMES["start"])
+
+
+OUTCOMES = {
+    "reject": "rejected", "buffer": "buffered", "ignore": "ignored", "accept": "accepted",
+    "keep": "kept", "start": "another run",
+}  # fmt: skip
+"""The end of the text of an answer, by the word of the policy."""
+
+
+def answer_under(policy: FinishPolicy, kind: str) -> Answer:
+    """Return the answer of a policy to a finish that is early, a duplicate, late or unknown.
+
+    >>> answer_under(sim.FinishPolicy(late="keep"), "late")
+    Answer.KEPT_LATE (late, kept: accepted)
+    """
+    wanted = f"{kind}, {OUTCOMES[getattr(policy, kind)]}"
+    return next(answer for answer in Answer if answer.text == wanted)
 
 
 @define(eq=False)
@@ -127,6 +166,10 @@ class Waits:
 
     def __init__(self, policy: FinishPolicy | None = None) -> None:
         self.policy = policy or FinishPolicy()
+        self._answers = {kind: answer_under(self.policy, kind) for kind in KINDS}
+        self._keeps = any(answer.kept for answer in self._answers.values())
+        self._kept: dict[tuple[int, int], deque[Mapping[str, Any] | None]] = {}
+        self._latest: dict[tuple[int, int], str] = {}  # armed last, by instance and step
         self.records: MutableMapping[str, Wait] = {}
         self.open_count = 0
         self.open_seconds = 0.0
@@ -150,14 +193,26 @@ class Waits:
         wait.armed = now
         self.count_open(now, 1)
         self.changed(wait)
+        if self._keeps:
+            self._latest[wait.row, wait.step] = wait.serial_number
         if wait.buffered is None:
-            return False
+            return self.take_kept(wait, now) is not None
         kept_since, data = wait.buffered
         if self._is_stale(kept_since, now):
-            return False
+            return self.take_kept(wait, now) is not None
         self._close(wait, State.FINISHED, now)
         wait.data = data
         return True
+
+    def take_kept(self, of: Wait, now: float) -> Wait | None:
+        """Finish the open wait of the same step and instance by a kept value; return it, if any."""
+        place = of.row, of.step
+        kept, number = self._kept.get(place), self._latest.get(place)
+        if not kept or number is None or (wait := self.records[number]).state is not State.ARMED:
+            return None
+        self._close(wait, State.FINISHED, now)
+        wait.data = kept.popleft()
+        return wait
 
     def finish(
         self, serial_number: str, now: float, data: Mapping[str, Any] | None = None
@@ -174,27 +229,27 @@ class Waits:
             Data fields of the finish.
         """
         wait = self.records.get(serial_number)
-        policy = self.policy
         if wait is None:
-            return Answer.UNKNOWN if policy.unknown == "reject" else Answer.IGNORED_UNKNOWN
+            return self._answers["unknown"]
         if wait.state is State.ARMED:
             self._close(wait, State.FINISHED, now)
             wait.data = data
             return Answer.FINISHED
         if wait.state is State.CALLED:
             return self._finish_early(wait, now, data)
-        if wait.state is State.FINISHED:
-            accept = policy.duplicate == "accept"
-            return Answer.ACCEPTED_DUPLICATE if accept else Answer.DUPLICATE
-        return Answer.ACCEPTED_LATE if policy.late == "accept" else Answer.LATE
+        answer = self._answers["duplicate" if wait.state is State.FINISHED else "late"]
+        if answer.kept:
+            self._kept.setdefault((wait.row, wait.step), deque()).append(data)
+        return answer
 
     def _finish_early(self, wait: Wait, now: float, data: Mapping[str, Any] | None) -> Answer:
-        if self.policy.early == "buffer":
-            if wait.buffered is None or self._is_stale(wait.buffered[0], now):
-                wait.buffered = (now, data)
-                self.changed(wait)
-            return Answer.BUFFERED
-        return Answer.EARLY if self.policy.early == "reject" else Answer.IGNORED_EARLY
+        answer = self._answers["early"]
+        if answer is Answer.BUFFERED and (
+            wait.buffered is None or self._is_stale(wait.buffered[0], now)
+        ):
+            wait.buffered = (now, data)
+            self.changed(wait)
+        return answer
 
     def _is_stale(self, kept_since: float, now: float) -> bool:
         keep = self.policy.buffer_for
@@ -236,6 +291,16 @@ class Waits:
         wait.closed = now
         self.count_open(now, -1)
         self.changed(wait)
+
+    def keep_open(self, wait: Wait, now: float) -> None:
+        """Keep a wait open that is finished, until its step resumes; see `close`."""
+        wait.closed = math.nan
+        self.count_open(now, 1)
+        self.changed(wait)
+
+    def close(self, wait: Wait, now: float) -> None:
+        """Close a finished wait that was kept open."""
+        self._close(wait, wait.state, now)
 
     def count_open(self, now: float, change: int = 0) -> None:
         """Bring `open_seconds` up to an instant, at which the number of open waits changes."""

@@ -35,12 +35,13 @@ from asyncsim.experiment.simulate import RESOLUTION
 from asyncsim.model.closed_forms import expected
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import cells_html, findings_html, result_html
+from asyncsim.model.mixed_strategies import StrategyLike, deliveries_of
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Grid, Service, StrategySpecification
-from asyncsim.model.strategies import Strategy, specification_of
+from asyncsim.model.strategies import specification_of
 from asyncsim.model.systems import single_link
 from asyncsim.model.units import DAY, DurationLike, count, percent, text_of
 from asyncsim.model.validation import argument, cached_table, choice, scenario_error
@@ -126,9 +127,10 @@ class Comparison:
     @property
     def loses_none(self) -> list[str]:
         """Strategies that send callbacks of which none is lost."""
-        found = {label: specification_of(run.strategy) for label, run in self._first.items()}
-        sent = {label: one.deliveries for label, one in found.items() if one}
-        return [label for label, one in sent.items() if one and one.loss == 0.0]
+        sent = {
+            label: deliveries_of(run.strategy, self.scenario) for label, run in self._first.items()
+        }
+        return [label for label, of in sent.items() if of and all(one.loss == 0.0 for one in of)]
 
     @property
     def strategies_in_words(self) -> dict[str, str]:
@@ -377,7 +379,7 @@ class Comparison:
             return {}
         intervals: dict[str, list[float]] = {}
         for run in self._first.values():
-            known = specification_of(run.strategy)
+            known = specification_of(run.strategy.for_step(calls[0].step))
             grid = known.checks if known and known.deliveries is None else None
             if isinstance(grid, Grid) and grid == Grid(grid.interval, grid.anchor):
                 intervals.setdefault(grid.anchor, []).append(grid.interval)
@@ -455,7 +457,7 @@ class Comparison:
 
 def compare(
     scenario: Scenario,
-    strategies: Sequence[Strategy],
+    strategies: Sequence[StrategyLike],
     *,
     replications: int | None = None,
     precision: float | None = None,
@@ -522,7 +524,7 @@ def compare(
     check_scenario(scenario)
     scenario = scenario.with_profile(profile)
     statistics.check_confidence(confidence)
-    by_label = labelled(strategies)
+    by_label = labelled(strategies, scenario)
     rules: list[Precision] = []
     unit = metrics.metrics_of(scenario)[metrics.check_metric(metric, scenario)].unit
     wanted = argument("replications", 10 if replications is None else replications, count)

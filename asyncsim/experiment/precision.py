@@ -29,9 +29,9 @@ from asyncsim.experiment.simulate import check_engine
 from asyncsim.experiment.statistics import Interval, check_confidence, student_t
 from asyncsim.model import units
 from asyncsim.model.html import findings_html, result_html
+from asyncsim.model.mixed_strategies import StrategyLike
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
 from asyncsim.model.validation import argument, scenario_error
 from asyncsim.model.words import with_unresumed
 
@@ -317,7 +317,7 @@ class NeededReplications:
 
 def replications_for(
     scenario: Scenario,
-    strategies: Sequence[Strategy],
+    strategies: Sequence[StrategyLike],
     *,
     precision: float | None = None,
     within: units.DurationLike | None = None,
@@ -384,7 +384,7 @@ def replications_for(
     most = argument("most_replications", most_replications, units.count)
     if most < FEWEST:
         raise scenario_error("most_replications", f"must be {FEWEST} or more", most)
-    todo, seed = replications.labelled(strategies), key_part("seed", seed)
+    todo, seed = replications.labelled(strategies, scenario), key_part("seed", seed)
     rules = {label: Precision(goal, confidence, name=f"{metric} under {label}") for label in todo}
     waits, so_far = {label: replications.WaitCounts() for label in todo}, 0
     with replications.runner(n_jobs, progress, "replications") as play:

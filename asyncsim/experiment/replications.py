@@ -30,6 +30,7 @@ from asyncsim.errors import CensoredWarning, warn
 from asyncsim.experiment.simulate import RESOLUTION, played
 from asyncsim.fast import background_compilation
 from asyncsim.model.distributions import Floats
+from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import told_apart
@@ -126,20 +127,17 @@ class Replications:
         return [keep(run) for run in self.runs(replication)]
 
 
-def labelled(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
+def labelled(strategies: Sequence[StrategyLike], scenario: Scenario) -> dict[str, Strategy]:
     """Return strategies by label, checked; equal labels show what differs, or a number."""
     if not isinstance(strategies, (list, tuple)) or not strategies:
-        right = "must be a list such as [Callback(), Polling('15min')], each of them for all waits"
+        right = "must be a list such as [Callback(), Polling('15min')]"
+        if isinstance(strategies, Mapping):
+            right += "; put the mapping into a list"
         raise scenario_error("strategies", right, strategies)
-    for strategy in strategies:
-        if not isinstance(strategy, Strategy):
-            problem = "must hold strategies only, such as Callback() or Polling('15min')"
-            if isinstance(strategy, Mapping):
-                problem += "; all waits of a run have the same"
-            raise scenario_error("strategies", problem, strategy)
-    found = {one.label: one for one in strategies}
-    if len(found) < len(strategies):
-        found = dict(zip(distinct(told_apart(strategies)), strategies, strict=True))
+    checked = [as_strategy(f"strategies[{k}]", x, scenario) for k, x in enumerate(strategies)]
+    found = {one.label: one for one in checked}
+    if len(found) < len(checked):
+        found = dict(zip(distinct(told_apart(checked)), checked, strict=True))
     return found
 
 

@@ -9,6 +9,7 @@ from asyncsim.engine.run import Run
 from asyncsim.engine.simulation import Simulation, check_played, record_of, seconds
 from asyncsim.errors import CensoredWarning, warn
 from asyncsim.fast.layout import unplayed
+from asyncsim.model.mixed_strategies import StrategyLike
 from asyncsim.model.profiles import Profile
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
@@ -25,7 +26,7 @@ _logged: set[tuple[str, ...]] = set()  # parts that only SimPy plays
 
 def simulate(
     scenario: Scenario,
-    strategy: Strategy,
+    strategy: StrategyLike,
     *,
     seed: int = 0,
     replication: int = 0,
@@ -40,7 +41,8 @@ def simulate(
     Parameters
     ----------
     scenario, strategy
-        What is played, and how its steps wait.
+        What is played, and how its steps wait: a strategy, or one for each step, by the name of
+        the step or of its system (`Strategies`), such as ``{"ledger": sim.Callback()}``.
     seed, replication
         Keys of the random numbers; the same keys give every strategy the same numbers.
     draws
@@ -77,7 +79,7 @@ def simulate(
     True
     """
     check_engine(engine)
-    check_played(scenario, strategy, draws)
+    strategy = check_played(scenario, strategy, draws)
     scenario = scenario.with_profile(profile)
     if draws is None:
         draws = scenario.draw(seed, replication)

@@ -20,6 +20,7 @@ from attrs import frozen
 from asyncsim.engine import loads
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.distributions import Fixed
+from asyncsim.model.mixed_strategies import parts_of
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import (
@@ -28,11 +29,13 @@ from asyncsim.model.specifications import (
     ClockTimes,
     Completions,
     Deliveries,
+    Directed,
     Grid,
     Hold,
     Intervals,
     Pauses,
     Service,
+    Shared,
     Staff,
     StrategySpecification,
 )
@@ -40,7 +43,7 @@ from asyncsim.model.strategies import Strategy, specification_of
 from asyncsim.model.systems import ExternalSystem, links_of, single_link
 from asyncsim.model.units import WEEK, text_of
 
-CHECKS = (type(None), *SCHEDULES, Hold)
+CHECKS = (type(None), *SCHEDULES, Hold, Directed, Shared)
 LINKS = (Batch, Service, Staff, Completions)
 NEAR = 0.5  # below this load a queue settles soon
 ENOUGH = 100  # a run of this many relaxation times shows what a steady state is like
@@ -48,11 +51,11 @@ ENOUGH = 100  # a run of this many relaxation times shows what a steady state is
 
 def unbounded(scenario: Scenario, strategy: Strategy) -> list[str]:
     """Return why bounds cannot tell of a strategy or systems, one sentence each."""
-    name = type(strategy).__name__
-    checks = (
+    unknown = [one for one in parts_of(strategy, scenario) if known_specification(one) is None]
+    return [
         f"{loads.WORKERS}: the checks of {name} have no specification, so bounds leave them out"
-    )
-    return [checks] * (known_specification(strategy) is None) + [
+        for name in dict.fromkeys(type(one).__name__ for one in unknown)
+    ] + [
         f"{name}: {type(system).__name__} has no specification, so its capacity is unknown"
         for name, system in scenario.systems.items()
         if not _all_known(system)
@@ -73,11 +76,11 @@ def known_specification(strategy: Strategy) -> StrategySpecification | None:
 
 def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> float:
     """Return a lower bound of the mean worker time of an instance, in seconds."""
-    steps, known = scenario.process.steps, known_specification(strategy)
-    work = _Walk(scenario, known).through(steps)[0]
+    steps = scenario.process.steps
+    work = _Walk(scenario, strategy).through(steps)[0]
     if lost >= 1:
         return work
-    walk = _Walk(scenario, known, all_resume=True)
+    walk = _Walk(scenario, strategy, all_resume=True)
     waits = len(scenario.process.of_type(AsyncStep))
     return max(work, walk.through(steps)[0] - lost * waits * walk.everything)
 
@@ -87,9 +90,9 @@ class _Walk:
     """Gives, for parts of a process, the least work in them and the least chance to continue."""
 
     scenario: Scenario
-    known: StrategySpecification | None
+    strategy: Strategy
     all_resume: bool = False
-    system: str | None = None  # counts its items in place of the workers' seconds
+    system: str | None = None  # counts its items, or the store's seconds, not those of workers
 
     def through(self, path: Path) -> tuple[float, float]:
         if isinstance(path, str):
@@ -105,8 +108,8 @@ class _Walk:
         """The work of all that is described: no path through the process has more."""
         parts = list(self.scenario.process.parts())
         steps = sum(part.work.mean for part in parts if isinstance(part, Step))
-        calls = [part.call_work.mean for part in parts if isinstance(part, AsyncStep)]
-        return steps + sum(calls) + len(calls) * self._notice
+        calls = [part for part in parts if isinstance(part, AsyncStep)]
+        return steps + sum(call.call_work.mean + self._notice(call) for call in calls)
 
     def _element(self, element: Element) -> tuple[float, float]:
         if isinstance(element, Step):
@@ -143,17 +146,18 @@ class _Walk:
         work, on = self.through(step.on_accepted)
         chance = 1.0 if self.all_resume else self._chance(step)
         late, after = (0.0, 0.0) if step.timeout is None else self.through(step.on_timeout)
-        least = min(self._notice, chance * self._notice + (1 - chance) * late)
+        notice = self._notice(step)
+        least = min(notice, chance * notice + (1 - chance) * late)
         return work + on * least, on * (chance + (1 - chance) * after)
 
     def _chance(self, step: AsyncStep) -> float:
         """Return a lower bound of the chance that the wait ends with its completion."""
-        known = self.known
+        known = known_specification(self.strategy.for_step(step))
         if known is None or not _all_known(self.scenario.systems[step.system]):
             return 0.0
         match known:
             case StrategySpecification(
-                Hold()
+                (Hold() | Directed() | Shared())
                 | Grid(limit=None)
                 | Intervals(limit=None)
                 | Pauses(limit=None)
@@ -173,7 +177,7 @@ class _Walk:
         service = single_link(self.scenario.systems[step.system])
         if not isinstance(service, Service) or service.lanes is not None:
             return 0.0
-        if self._notice or step.arm == "before call" or self.system is not None:
+        if self._notice(step) or step.arm == "before call" or self.system is not None:
             return 0.0
         match known:
             case StrategySpecification(None, Deliveries(Fixed(later))):
@@ -185,13 +189,18 @@ class _Walk:
         left = (step.timeout - later) * (1 - 1e-9)  # at the same instant it may be too late
         return 1.0 - float(service.item_time.survival(left)) if left > 0 else 0.0
 
-    @property
-    def _notice(self) -> float:
-        """The least work of a callback or check that ends a wait; 0 if that is not known."""
-        if (known := self.known) is None or self.system is not None:
+    def _notice(self, step: AsyncStep) -> float:
+        """Return the least work of a callback or check that ends a wait; 0 if not known."""
+        known = known_specification(self.strategy.for_step(step))
+        counted = self.system in (None, loads.STORE)
+        # A shared check may be that of any number of waits
+        if known is None or isinstance(known.checks, Shared) or not counted:
             return 0.0
-        server = self.scenario.server
-        parts = (known.deliveries, server.callback_work), (known.checks, server.poll_work)
+        server, store = self.scenario.server, self.scenario.server.store
+        callback, check = server.callback_seconds, server.check_seconds
+        if self.system is not None:
+            callback, check = store.callback_work, store.check_work
+        parts = (known.deliveries, callback), (known.checks, check)
         return min((work for part, work in parts if part is not None), default=0.0)
 
 
@@ -199,16 +208,19 @@ def least_loads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
     """Return lower bounds of the loads that need no run; nothing where arrivals have no rate."""
     if not loads.goes_on(scenario):
         return {}
-    known, week = known_specification(strategy), loads.instances_of_a_week(scenario, 0.0)
+    week = loads.instances_of_a_week(scenario, 0.0)
     found = {loads.WORKERS: least_busy(scenario, strategy)}
     for name, system in scenario.systems.items():
-        items = _Walk(scenario, known, system=name).through(scenario.process.steps)[0] * week
+        items = _Walk(scenario, strategy, system=name).through(scenario.process.steps)[0] * week
         found[name] = loads.load_of(items, loads.capacity_of(links_of(system))[0])
+    if (server := scenario.server).has_store:
+        least = _Walk(scenario, strategy, system=loads.STORE).through(scenario.process.steps)[0]
+        found[loads.STORE] = least * week / (server.store.writers * WEEK)
     return found
 
 
 def outside_overloads(scenario: Scenario, strategy: Strategy) -> dict[str, float]:
-    """Return the external systems that are overloaded without a doubt, with their least loads."""
+    """Return the systems, and the store, that are certainly overloaded, with least loads."""
     found = least_loads(scenario, strategy)
     return {name: load for name, load in found.items() if name != loads.WORKERS and load > 1 + 1e-9}
 
@@ -272,13 +284,18 @@ def near_full_load(
 
 def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:
     """Return whether workers check ever more waits, if the demand on systems accumulates."""
+    if not scenario.server.check_seconds:
+        return False
+    calls = [one for one in scenario.process.of_type(AsyncStep) if one.system in systems]
+    return any(one.timeout is None and _goes_on(strategy.for_step(one)) for one in calls)
+
+
+def _goes_on(strategy: Strategy) -> bool:
+    """Return whether a wait that does not end is checked again and again."""
     found = known_specification(strategy)
     match found.checks if found else None:
-        case None | Intervals(cap=None):  # without a cap checks are ever less frequent
+        case None | Shared() | Intervals(cap=None):  # without a cap checks are ever less frequent
             return False
         case Grid() | Intervals() | Pauses() | ClockTimes() as schedule if schedule.limit:
             return False
-    if not scenario.server.poll_work:
-        return False
-    calls = scenario.process.of_type(AsyncStep)
-    return any(step.timeout is None for step in calls if step.system in systems)
+    return True

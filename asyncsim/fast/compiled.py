@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from asyncsim.engine.environment import MOST_BINS, Job, JobLoad, too_many_bins
 from asyncsim.engine.graph import Call, Work
-from asyncsim.engine.result import DeliveryColumns, Record, StepColumns, WaitColumns
+from asyncsim.engine.result import DeliveryColumns, Record, StepColumns, WaitColumns, WaitOutcome
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.fast import background_compilation, jit, state
 from asyncsim.fast.event_loop import play
@@ -141,7 +141,7 @@ class _Answer:
         """Return the record of a run stopped at an instant, or ended by itself."""
         builder = self.builder
         n, settled_n, open_count, longest = self.whole
-        open_seconds, last_change, line_seconds = self.floats
+        open_seconds, last_change, line_seconds, store_seconds = self.floats
         arrived = builder.draws.arrivals[:n]
         deliveries = self._deliveries(settled_n)
         end = stop if stop < math.inf else self._latest(arrived, deliveries)
@@ -161,6 +161,7 @@ class _Answer:
             open_seconds=open_seconds + open_count * (end - last_change),
             open_count=open_count,
             connection_seconds=float(line_seconds + np.sum(end - held)),
+            store_seconds=store_seconds,
             stopped=stop < math.inf,
         )
 
@@ -200,17 +201,19 @@ class _Answer:
         completed = self.completed[armed]
         if (unknown := np.isinf(completed)).any():
             completed = np.where(unknown, np.nan, completed)
+        outcome, closed = self.state[armed] - state.ARMED, self.closed[armed]
+        outcome[np.isnan(closed)] = WaitOutcome.WAITING  # finished, but not yet resumed
         return WaitColumns(
             row=row,
             node=self.call_node[call],
             called=self.called[armed],
             armed=self.armed[armed],
             completed=completed,
-            closed=self.closed[armed],
+            closed=closed,
             checks=self.checks[armed],
             wasted_checks=self.checks[armed] - self.seen[armed],
             deliveries=self.deliveries[armed],
-            outcome=self.state[armed] - state.ARMED,
+            outcome=outcome,
         )
 
     def _deliveries(self, number: int) -> DeliveryColumns:

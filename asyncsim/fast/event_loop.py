@@ -10,7 +10,7 @@ from asyncsim.fast import state
 from asyncsim.fast import system_kernels as systems
 from asyncsim.fast import wait_kernels as waits
 from asyncsim.fast.event_queue import (
-    book_worker,
+    book_job,
     drop_from_heap,
     drop_head,
     group,
@@ -30,7 +30,7 @@ def play(numbers: Any) -> Any:
     s = state_of(numbers)
     run(s)
     whole = (s.status, s.where, s.arrivals_n, s.settled_n, s.open_count, s.longest)
-    return whole, (s.open_seconds, s.last_change, s.line_seconds)
+    return whole, (s.open_seconds, s.last_change, s.line_seconds, s.store_seconds)
 
 
 @kernel
@@ -122,6 +122,36 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.LAST_LOOK:
         seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
         waits.answered(s, payload, seen)
+    else:
+        shared_check(s, payload >> 1, payload & 1)
+
+
+@kernel
+def shared_check(s: RunState, p: int, ended: int) -> None:
+    """Begin a check for all open waits of a system, or resume what it has seen at its end."""
+    if not ended:
+        s.counts_at[p], s.asked_at[p] = waits.oldest_open(s, p), s.now
+        if s.counts_at[p] < 0:
+            s.is_asking[p] = 0
+            return
+        if s.check_seconds:
+            s.asked_at[p], end = book_job(s, state.J_CHECK, s.now, s.poll_work)
+            key = (p << ROW_SHIFT) | 1
+            push(s, end, state.SHARED_CHECK, key, 2 * p + 1)
+            return
+    counts_at, seen = s.counts_at[p], 0
+    s.shared_last[p] = s.now
+    while seen < s.limit[group(s, counts_at)]:
+        w = waits.take_complete(s, p)
+        if w < 0:
+            break
+        waits.finish(s, w)
+        walk(s, s.row_of[w])
+        seen += 1
+    s.checks[counts_at] += 1
+    if seen:
+        s.seen[counts_at] += 1
+    waits.ask_next(s, p)
 
 
 @inner_kernel
@@ -194,15 +224,18 @@ def work_at(s: RunState, row: int, node: int, job: int) -> bool:
         if job == state.J_WORK:
             s.step_ended[place] = s.now
         return False
-    start = book_worker(s, job, s.now, work)
+    start, end = book_job(s, job, s.now, work)
     s.started[place] = start
-    push(s, start + work, state.WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
+    push(s, end, state.WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
     return True
 
 
 @inner_kernel
 def work_ended(s: RunState, row: int, node: int) -> None:
-    """Continue after the work of a step or a call."""
+    """Continue after the work of a step or a call, or after the delay of a finished step."""
+    if node < 0:
+        waits.resume_later(s, -1 - node)
+        return
     if s.what[node] == state.IS_CALL:
         waits.go_on(s, after_call(s, row, s.node_call[node]))
         return
@@ -261,6 +294,8 @@ def arm(s: RunState, w: int) -> None:
     elif s.watch[g] == state.HOLDS_LINE:
         s.urgent[s.urgent_n] = w
         s.urgent_n += 1
+    elif s.watch[g] == state.SHARED:
+        waits.add_opened(s, w)
     elif s.watch[g]:
         waits.begin_schedule(s, w)
         push(s, waits.next_check(s, w), state.CHECK_DUE, s.key_of[w], w)

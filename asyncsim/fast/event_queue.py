@@ -222,14 +222,66 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
 
 
 @inner_kernel
+def book_job(s: RunState, job: int, now: float, work: float) -> tuple[float, float]:
+    """Queue a job; return when a worker picks it up and when it ends."""
+    if s.contended:
+        return book_shared(s, job, now, work)
+    start = book_worker(s, job, now, work)
+    return start, start + work
+
+
+@kernel
+def book_shared(s: RunState, job: int, now: float, work: float) -> tuple[float, float]:
+    """Queue a job that may need the store, or be slower under load."""
+    if s.slows_down:
+        while s.starts_head < s.starts_tail and s.starts[s.starts_head & (s.room - 1)] <= now:
+            s.starts_head += 1
+        present = s.starts_tail - s.starts_head
+        for k in range(s.workers):
+            present += s.free_at[k] > now
+        work *= 1.0 + s.slows_down * present
+    start = max(float(s.free_at[s.free_first]), now)
+    end = book_store(s, job, start) + work
+    occupy_worker(s, job, now, start, end)
+    return start, end
+
+
+@kernel
+def book_store(s: RunState, job: int, now: float) -> float:
+    """Ask for the store; return when the part of a job there ends."""
+    work = s.store_check if job == state.J_CHECK else 0.0
+    work = s.store_callback if job == state.J_CALLBACK else work
+    if not work:
+        return now
+    if s.store_slows:
+        mask, begins = s.store_room - 1, s.store_free[0]
+        while s.store_head < s.store_tail and s.store_starts[s.store_head & mask] <= now:
+            s.store_head += 1
+        present = s.store_tail - s.store_head
+        for k in range(s.writers):
+            present += s.store_free[k] > now
+        work *= 1.0 + s.store_slows * present
+        if begins > now:
+            s.store_starts[s.store_tail & mask] = begins
+            s.store_tail += 1
+    s.store_seconds += work
+    return book_lane(s.store_free, 0, s.writers, now, work)
+
+
+@inner_kernel
 def book_worker(s: RunState, job: int, now: float, work: float) -> float:
-    """Queue a job, counted in bins; return when a worker picks it up."""
+    """Queue a job of a known time; return when a worker picks it up."""
     start = max(s.free_at[s.free_first], now)
-    end = start + work
+    occupy_worker(s, job, now, start, start + work)
+    return float(start)
+
+
+@inner_kernel
+def occupy_worker(s: RunState, job: int, now: float, start: float, end: float) -> None:
+    """Occupy the worker who is free first with a job, counted in bins."""
     if start > now:
         join_queue(s, now, start)
     s.free_first = take_first(s.free_at, s.free_first, s.workers - 1, end)
-    picked_up = start
     if start > s.until:
         s.not_started[job] += 1
         start = s.until
@@ -241,7 +293,6 @@ def book_worker(s: RunState, job: int, now: float, work: float) -> float:
     count_moments(s, job, 1, ends[row] - now, ends[row + 1] - start, ends[row + 2] - end)
     s.busy[job] += end - start
     s.queueing[job] += start - now
-    return float(picked_up)
 
 
 @inner_kernel

@@ -15,20 +15,24 @@ from attrs import define, field
 
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Await, Call, Choose, Graph, Join, Work
+from asyncsim.engine.result import DELIVERY_OUTCOMES
+from asyncsim.engine.waits import answer_under
 from asyncsim.errors import EngineError
 from asyncsim.fast import state
-from asyncsim.fast.state import ANCHORS, ANSWERS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
+from asyncsim.fast.state import ANCHORS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
 from asyncsim.model.distributions import Fixed
+from asyncsim.model.mixed_strategies import parts_of
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.server import RateLimit, SlidingWindow
+from asyncsim.model.server import RateLimit, SlidingWindow, WorkflowServer
 from asyncsim.model.specifications import (
     SCHEDULES,
     Batch,
     ClockTimes,
     Completions,
     Deliveries,
+    Directed,
     Grid,
     Hold,
     Intervals,
@@ -36,6 +40,7 @@ from asyncsim.model.specifications import (
     Pauses,
     Schedule,
     Service,
+    Shared,
     Staff,
     StrategySpecification,
     check_times,
@@ -46,33 +51,33 @@ from asyncsim.model.systems import ExternalSystem, links_of
 from asyncsim.model.units import DAY
 
 PLAYED: dict[str, tuple[type, ...]] = {
-    "checks": (type(None), *SCHEDULES, Hold),
+    "checks": (type(None), *SCHEDULES, Hold, Directed, Shared),
     "deliveries": (type(None), Deliveries),
     "links": (Batch, Service, Staff, Completions),
     "process elements": (Step, AsyncStep, Choice, Parallel),
 }  # the kinds of specifications, and of process elements, that have kernels
 
 
-def played_specification(scenario: Scenario, strategy: Strategy) -> StrategySpecification:
-    """Return the specification of a strategy; an `EngineError` if the engine does not play all."""
-    found, others = specification_of(strategy), unplayed(scenario, strategy)
-    if found is None or others:
+def check_plays(scenario: Scenario, strategy: Strategy) -> None:
+    """Raise an `EngineError` if the engine does not play all of a scenario."""
+    if others := unplayed(scenario, strategy):
         names = " and ".join(others)
         raise EngineError(
             f"engine 'compiled' plays parts with a specification that it knows, got {names}; "
             "take 'simpy' or 'auto'"
         )
-    return found
 
 
 def unplayed(scenario: Scenario, strategy: Strategy) -> list[str]:
     """Return the names of the parts that the compiled engine does not play, each once."""
-    found = specification_of(strategy)
-    names = [] if found else [type(strategy).__name__]
-    for what in ("checks", "deliveries") if found else ():
-        kind = type(getattr(found, what))
-        if kind not in PLAYED[what]:
-            names.append(f"{type(strategy).__name__} ({kind.__name__})")
+    names: list[str] = []
+    for one in parts_of(strategy, scenario):
+        found = specification_of(one)
+        names += [] if found else [type(one).__name__]
+        for what in ("checks", "deliveries") if found else ():
+            kind = type(getattr(found, what))
+            if kind not in PLAYED[what]:
+                names.append(f"{type(one).__name__} ({kind.__name__})")
     for system in scenario.systems.values():
         names += _unplayed_links(system)
     for element in scenario.process.parts():
@@ -100,6 +105,7 @@ GROUP_FIELDS = (
     "notify attempts retries_vary pause_at loss duplicates duplicate_delay",
 )
 GROUP_ARRAYS = "intervals instants window_opens window_closes pause"
+SERVER_FIELDS = "poll_work callback_work check_seconds callback_seconds slows_down"
 LINK_FIELDS = (
     "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail nights_at "
     "nights_n next_night tonight exhausted most_items at_end remaining"
@@ -151,10 +157,11 @@ class Builder:
     group_of: list[int] = field(init=False)  # of each call
 
     def __attrs_post_init__(self) -> None:
-        specification = played_specification(self.scenario, self.strategy)
+        check_plays(self.scenario, self.strategy)
         self.graph = Graph.of(self.scenario.process)
         self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
-        found = [specification for _ in self.calls]
+        own = (specification_of(self.strategy.for_step(call.step)) for call in self.calls)
+        found = [one for one in own if one is not None]
         self.groups = [one for k, one in enumerate(found) if found.index(one) == k]
         self.group_of = [self.groups.index(one) for one in found]
 
@@ -168,26 +175,33 @@ class Builder:
     def _server(self) -> dict[str, Any]:
         server = self.scenario.server
         policy, keep = server.policy, server.policy.buffer_for
-        return {
-            "n": len(self.draws),
-            "calls": len(self.calls),
-            "waits": self._wait_count,
-            "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
-            "workers": server.workers,
-            "bins": self.sizes.bins,
-            "capacity": self.sizes.lane,
-            "room": self.sizes.heap,
-            "start_node": self.graph.start,
-            "until": self.until,
-            "resolution": self.resolution,
-            "poll_work": server.poll_work,
-            "callback_work": server.callback_work,
-            "early": ANSWERS.index(policy.early),
-            "buffer_for": math.inf if keep is None else keep,
-            "duplicate": ANSWERS.index(policy.duplicate),
-            "late": ANSWERS.index(policy.late),
-            "arrival": self.draws.arrivals,
-        } | limit_fields(server.finish_limit, self._most_deliveries)
+        answers = {
+            kind: DELIVERY_OUTCOMES.index(answer_under(policy, kind).text)
+            for kind in ("early", "duplicate", "late")
+        }
+        return (
+            answers
+            | {
+                "n": len(self.draws),
+                "calls": len(self.calls),
+                "waits": self._wait_count,
+                "joins": sum(isinstance(node, Join) for node in self.graph.nodes),
+                "workers": server.workers,
+                "bins": self.sizes.bins,
+                "capacity": self.sizes.lane,
+                "room": self.sizes.heap,
+                "start_node": self.graph.start,
+                "until": self.until,
+                "resolution": self.resolution,
+                **{name: float(getattr(server, name)) for name in SERVER_FIELDS.split()},
+                "contended": is_shared(server),
+                "delays_steps": server.engine_delay != Fixed(0.0),
+                "buffer_for": math.inf if keep is None else keep,
+                "arrival": self.draws.arrivals,
+            }
+            | limit_fields(server.finish_limit, self._most_deliveries)
+            | _store(server)
+        )
 
     @property
     def _wait_count(self) -> int:
@@ -212,7 +226,8 @@ class Builder:
         ]
         names = [name for words in GROUP_FIELDS for name in words.split()]
         found: dict[str, Any] = {name: [row.get(name, 0) for row in rows] for name in names}
-        found |= arrays | self._strategy_draws()
+        found |= arrays | self._strategy_draws() | self._shared_checks()
+        server = self.scenario.server
         schedules = [group.schedule for group in self.groups]
         jitters = [getattr(schedule, "jitter", "none") for schedule in schedules]
         match schedules:
@@ -221,21 +236,28 @@ class Builder:
         return found | {
             "groups": len(rows),
             "group_of": self.group_of,
-            "looks_ahead": self.scenario.server.poll_work > 0 and any(schedules),
+            "looks_ahead": server.poll_work > 0 and not is_shared(server) and any(schedules),
             "scatters": any(jitter not in (0.0, "none") for jitter in jitters),
         }
 
     def _checks(
-        self, checks: Schedule | Hold | None, arrays: dict[str, list[float]]
+        self, checks: Schedule | Hold | Directed | Shared | None, arrays: dict[str, list[float]]
     ) -> dict[str, Any]:
         """Return how a group checks, after adding its intervals, instants or hours to arrays."""
         if checks is None:
             return {}
         if isinstance(checks, Hold):
             return {"watch": state.HOLDS_LINE, "interval": checks.hold}
+        if isinstance(checks, Directed):  # the pause without an answer, its bounds and error
+            bounds = {"first_wait": checks.at_least, "cap": checks.at_most, "limit": -1}
+            pause = {"interval": checks.default, "jitter": checks.error}
+            return {"watch": state.DIRECTED} | bounds | pause
+        if isinstance(checks, Shared):
+            most = checks.most or ANY_NUMBER
+            return {"watch": state.SHARED, "interval": checks.interval, "limit": most}
         found: dict[str, Any] = {
             "limit": -1 if checks.limit is None else checks.limit,
-            "checks_are_free": checks.limit is None and not self.scenario.server.poll_work,
+            "checks_are_free": checks.limit is None and not self.scenario.server.check_seconds,
         }
         match checks:
             case Grid():
@@ -280,6 +302,21 @@ class Builder:
         arrays["window_closes"] += hours[:, 1].tolist()
         return found
 
+    def _shared_checks(self) -> dict[str, Any]:
+        """Lay out the shared checks, those of all systems for each group."""
+        n, names = len(self.draws), [*self.scenario.systems]
+        keys = [self.draws.key(f"strategy/shared phase/{name}") for name in names]
+        phases = [counter_based_uniform(key, 0, 0) for key in keys]
+        kinds = [group.checks for group in self.groups]
+        starts = [k.start(at) if isinstance(k, Shared) else 0.0 for k in kinds for at in phases]
+        places = [
+            group * len(names) + names.index(call.step.system)
+            for call, group in zip(self.calls, self.group_of, strict=True)
+        ]
+        sizes = [n * places.count(place) for place in range(len(starts))]
+        at = [0, *itertools.accumulate(sizes)]
+        return {"shared": places, "shared_start": starts, "shared_at": at}
+
     def _intervals(self, checks: Intervals) -> tuple[list[float], bool]:
         """Return the intervals until they grow no more, and whether there would be others."""
         if checks.jitter == "decorrelated":
@@ -308,7 +345,14 @@ class Builder:
             for attempt in range(most if varies else 0)
             for call, group in zip(self.calls, self.group_of, strict=True)
         ]
+        after = self.scenario.server.engine_delay
+        one_delay = isinstance(after, Fixed) or not self.calls or not len(draws)
+        names = [f"strategy/engine delay/{call.name}" for call in self.calls]
         return {
+            "step_delays_vary": not one_delay,
+            "step_delay": [after.mean]
+            if one_delay
+            else _joined([draws.column(name, after, 0) for name in names]),
             "chance_key": np.array(keys, dtype=np.uint64).view(np.int64),
             "delays_vary": varies,
             "delay": _joined(delays) if varies else [one.delay.mean for one in callbacks],
@@ -458,8 +502,10 @@ class Builder:
         nodes, jobs, sizes = self.graph.nodes, len(Job), self.sizes
         steps = n * sum(isinstance(node, (Work, Call)) for node in nodes)
         joins = n * sum(isinstance(node, Join) for node in nodes)
+        together = waits if any(isinstance(one.checks, Shared) for one in self.groups) else 1
+        shared = len(self.groups) * len(self.scenario.systems)
         kept: list[tuple[int, float | None, str]] = [
-            (waits, math.inf, "completed visible_from"),
+            (waits, math.inf, "completed visible_from foreseen"),
             (waits, math.nan, "called armed closed left buffered"),
             (waits, 0, "not_before state outcome checks seen deliveries line holds"),
             (waits, -1, "in_batch"),
@@ -480,7 +526,11 @@ class Builder:
             (LANES * sizes.lane, None, "lane_t lane_key lane_payload"),
             (sizes.heap, None, "heap_t heap_key heap_sequence heap_payload starts soon"),
             (4 * len(nodes) + 16, None, "stack"),
-            (len(self.calls) + 16, None, "urgent"),
+            (len(self.calls) + together + 16, None, "urgent"),
+            (together, None, "opened complete"),
+            (shared, 0, "opened_head opened_n complete_head complete_n is_asking"),
+            (shared, None, "counts_at asked_at"),
+            (shared, -math.inf, "shared_last"),
         ]
         return {
             name: Room(size, value, part is kept)
@@ -504,6 +554,25 @@ def _deliveries(callback: Deliveries | None, arrays: dict[str, list[float]]) -> 
         "duplicates": callback.duplicates,
         "duplicate_delay": callback.duplicate_delay,
         "retries_vary": callback.retry_jitter == "full",
+    }
+
+
+def is_shared(server: WorkflowServer) -> bool:
+    """Return whether jobs depend on others, so that none is made ahead of its turn."""
+    return server.has_store or server.slows_down > 0
+
+
+def _store(server: WorkflowServer) -> dict[str, Any]:
+    """Return the fields of the store beside the workers; at most one job of each waits there."""
+    store, room = server.store, _power_of_two(server.workers + 1)
+    return {
+        "store_check": store.check_work,
+        "store_callback": store.callback_work,
+        "store_slows": store.slows_down,
+        "writers": store.writers,
+        "store_room": room,
+        "store_free": Room(store.writers, 0),
+        "store_starts": Room(room, 0),
     }
 
 

@@ -29,8 +29,7 @@ from asyncsim.platform import checks_bounds
 NODES = (Work, Call, Await, Choose, Fork, Join)
 ANCHORS = ("arming", "clock", "random")
 JITTERS = ("none", "full", "equal", "decorrelated")
-ANSWERS = ("reject", "buffer", "ignore", "accept")
-PURPOSES = ("loss", "duplicate", "jitter", "phase", "retry")
+PURPOSES = ("loss", "duplicate", "jitter", "phase", "retry", "error")
 
 # Plain numbers: to a kernel they are constants. What other modules number is taken from there, in
 # its order, so that one more or less is an error here; that the names agree is tested.
@@ -46,19 +45,19 @@ IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = map(NODES.index, NODES
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
-    A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_LOST, A_DEAD,
+    A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_KEPT_DUPLICATE, A_KEPT_LATE,
+    A_STARTED_EARLY, A_STARTED_DUPLICATE, A_STARTED_LATE, A_STARTED_UNKNOWN, A_LOST, A_DEAD,
     A_LIMITED,
 ) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
-NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE, BY_CLOCK = range(5)
+NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE, BY_CLOCK, DIRECTED, SHARED = range(7)
 FROM_ARMING, FROM_CLOCK, FROM_RANDOM = map(ANCHORS.index, ANCHORS)
 NO_JITTER, FULL, EQUAL, DECORRELATED = map(JITTERS.index, JITTERS)
-REJECT, BUFFER, IGNORE, ACCEPT = map(ANSWERS.index, ANSWERS)
 NO_LIMIT, WINDOW_LIMIT, BUCKET_LIMIT = range(3)
 # A key of chances for each purpose and call
-K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE, K_RETRY = map(PURPOSES.index, PURPOSES)
+K_LOSS, K_DUPLICATE, K_JITTER, K_PHASE, K_RETRY, K_ERROR = map(PURPOSES.index, PURPOSES)
 (
     WORK_ENDED, ARMING, SYSTEM, CALLBACK_HANDLED, CHECK_ENDED, ARRIVAL, DELIVERY, CHECK_DUE,
-    TIMEOUT, COLLECTION, LAST_LOOK,
+    TIMEOUT, COLLECTION, LAST_LOOK, SHARED_CHECK,
 ) = map(int, EventKind)  # fmt: skip
 # Kinds of events below have a lane of their own in the queue; lane 0 stands for the heap
 LANES = COLLECTION
@@ -81,7 +80,16 @@ FIELDS = _fields(
     # Given: n instances, bins of time, capacity of a lane and room of the heap (powers of two)
     ("int", "n calls waits systems joins workers bins capacity room start_node"),
     ("float", "until resolution poll_work callback_work buffer_for"),
-    # The policy of finishes and its rate limit; `admitted` is a ring of the latest `window_most`
+    # A check and a callback with their parts at the store; whether jobs are `contended`: by a
+    # store or slower under load; the store's writers, and a ring of the starts of those who wait there
+    ("float", "check_seconds callback_seconds slows_down"),
+    ("float", "store_check store_callback store_slows store_seconds"),
+    ("int", "contended writers store_room store_head store_tail"),
+    ("floats", "store_free store_starts"),
+    # The delay before a finished step goes on, of each wait if they vary, or one for all
+    ("int", "delays_steps step_delays_vary"),
+    ("floats", "step_delay"),
+    # Outcomes of finishes by the policy; its rate limit, with a ring of the latest `window_most`
     ("int", "early duplicate late finish_limit window_most admitted_at"),
     ("float", "window_length bucket_size bucket_rate tokens tokens_since"),
     ("floats", "admitted"),
@@ -96,6 +104,12 @@ FIELDS = _fields(
     ("ints", "instants_at instants_n windows_at windows_n"),
     ("floats", "interval jitter cap first_wait"),
     ("floats", "intervals instants window_opens window_closes"),
+    # Checks shared by the waits of a group at a system, by call; two lists of each, in their parts
+    # of arrays: its waits in the order of arming, and of completion; whether it has a check due or
+    # under way, at which wait that counts, when it was picked up, and when the last one ended
+    ("ints", "shared shared_at is_asking counts_at"),
+    ("ints", "opened opened_head opened_n complete complete_head complete_n"),
+    ("floats", "shared_start asked_at shared_last"),
     # How its systems deliver; delays are by attempt and wait if some vary, or one for each group
     ("ints", "notify attempts retries_vary pause_at"),
     ("floats", "loss duplicates duplicate_delay"),
@@ -123,8 +137,9 @@ FIELDS = _fields(
     ("ints", "line holds"),
     ("floats", "held_since"),
     # When a check can see something (infinite while unknown), an instant before which the work is
-    # known not to be complete, and the batch in whose queue the item waits, or -1
-    ("floats", "visible_from not_before"),
+    # known not to be complete, when it will be by the plan of the system, and the batch in whose
+    # queue the item waits, or -1
+    ("floats", "visible_from not_before foreseen"),
     ("ints", "in_batch"),
     # Steps, by slot and instance; instances
     ("floats", "queued started step_ended ended"),

@@ -14,7 +14,7 @@ from asyncsim.engine import environment
 from asyncsim.engine.environment import ROUNDING
 from asyncsim.fast import state
 from asyncsim.fast import wait_kernels as waits
-from asyncsim.fast.event_queue import book_lane, book_worker, group, push
+from asyncsim.fast.event_queue import book_job, book_lane, group, push
 from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ROW_SHIFT, RunState
 
@@ -107,10 +107,10 @@ def delivery_arrives(s: RunState, d: int) -> None:
         record_outcome(s, d, state.A_LIMITED)
         try_again(s, d)
         return
-    if not s.callback_work:
+    if not s.callback_seconds:
         delivery_handled(s, d)
         return
-    handled = book_worker(s, state.J_CALLBACK, s.now, s.callback_work) + s.callback_work
+    _, handled = book_job(s, state.J_CALLBACK, s.now, s.callback_work)
     push(s, handled, state.CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
 
 
@@ -204,6 +204,8 @@ def wake_up(s: RunState, system: int) -> None:
 def complete_at(s: RunState, w: int, system: int, at: float) -> None:
     """Schedule the completion of an item; ties go by instance, then step."""
     s.not_before[w] = at
+    if s.successor[system] < 0:
+        s.foreseen[w] = at
     push(s, at, state.SYSTEM, s.key_of[w] + (1 << ROW_SHIFT), system * s.waits + w)
 
 
@@ -298,6 +300,8 @@ def system_event(s: RunState, payload: int) -> None:
         if s.state[w] == state.ARMED:
             if s.checks_are_free[g]:
                 waits.see_completion(s, w)
+            elif s.watch[g] == state.SHARED:
+                waits.add_complete(s, w)
             waits.release(s, w)
     if s.system_kind[system] == state.BATCH:
         s.remaining[system] -= 1

@@ -23,6 +23,7 @@ import numpy as np
 from asyncsim.engine.environment import NO_LENGTH
 from asyncsim.fast import state
 from asyncsim.fast.event_queue import (
+    book_job,
     book_worker,
     count_moments,
     drop_from_heap,
@@ -39,6 +40,8 @@ from asyncsim.fast.state import ARMED, CHECK_DUE, CHECK_ENDED, J_CHECK, KIND_SHI
 from asyncsim.model import specifications
 
 grid_index = kernel(specifications.grid_index)
+answered_pause_ends = kernel(specifications.answered_pause_ends)
+error_factor = kernel(specifications.error_factor)
 MASK = (1 << 64) - 1
 BY_ROW, BY_PLACE = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03
 FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
@@ -91,9 +94,25 @@ def go_on(s: RunState, node: int) -> None:
 
 @inner_kernel
 def resume(s: RunState, w: int) -> None:
-    """Close a wait that is finished, and resume the process."""
+    """Close a wait that is finished, and resume the process, perhaps after a delay."""
     close(s, w, state.FINISHED)
+    if s.delays_steps:
+        delay = s.step_delay[w] if s.step_delays_vary else s.step_delay[0]
+        if delay:
+            s.closed[w] = math.nan
+            count_open(s, 1)
+            push(s, s.now + delay, state.WORK_ENDED, s.key_of[w], -1 - w)
+            return
     s.left[w], s.outcome[w] = s.now, state.RESUMED
+    go_on(s, s.on_resumed[s.call_of[w]])
+
+
+@kernel
+def resume_later(s: RunState, w: int) -> None:
+    """Close a wait that was finished before, and resume the process."""
+    s.closed[w] = s.left[w] = s.now
+    count_open(s, -1)
+    s.outcome[w] = state.RESUMED
     go_on(s, s.on_resumed[s.call_of[w]])
 
 
@@ -105,15 +124,12 @@ def finish(s: RunState, w: int) -> int:
         resume(s, w)
         return state.A_FINISHED
     if found == state.CALLED:
-        if s.early == state.BUFFER:
-            if not s.now <= s.buffered[w] + s.buffer_for:  # none is buffered, or it is too old
-                s.buffered[w] = s.now
-            return state.A_BUFFERED
-        return state.A_EARLY if s.early == state.REJECT else state.A_IGNORED_EARLY
-    if found == state.FINISHED:
-        accepts = s.duplicate == state.ACCEPT
-        return state.A_ACCEPTED_DUPLICATE if accepts else state.A_DUPLICATE
-    return state.A_ACCEPTED_LATE if s.late == state.ACCEPT else state.A_LATE
+        # None is buffered, or it is too old
+        if s.early == state.A_BUFFERED and not s.now <= s.buffered[w] + s.buffer_for:
+            s.buffered[w] = s.now
+        return int(s.early)
+    # Kept or not: no step is entered twice here, so none waits for a value of an earlier wait
+    return int(s.duplicate if found == state.FINISHED else s.late)
 
 
 @kernel
@@ -147,7 +163,7 @@ def check_due(s: RunState, payload: int) -> None:
         if s.holds[w] == payload // s.waits:
             release(s, w)
     elif s.state[w] == ARMED:
-        if not s.poll_work and s.completed[w] > s.now and is_collected_now(s):
+        if not s.check_seconds and s.completed[w] > s.now and is_collected_now(s):
             push(s, s.now, state.LAST_LOOK, s.key_of[w], w)
         else:
             check(s, w)
@@ -156,10 +172,10 @@ def check_due(s: RunState, payload: int) -> None:
 @kernel
 def check(s: RunState, w: int) -> None:
     """Book a worker for a check, or answer it at once if that takes no time."""
-    if s.poll_work:
-        start = book_worker(s, J_CHECK, s.now, s.poll_work)
+    if s.check_seconds:
+        start, end = book_job(s, J_CHECK, s.now, s.poll_work)
         s.picked_up[w] = s.now if s.watch[group(s, w)] == state.HOLDS_LINE else start
-        push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
+        push(s, end, CHECK_ENDED, s.key_of[w], w)
     else:
         answered(s, w, s.completed[w] <= s.now)
 
@@ -230,6 +246,9 @@ def begin_schedule(s: RunState, w: int) -> None:
     """Set where the schedule of a wait begins."""
     after = s.last_check[w] = s.grid_start[w] = s.armed[w]
     g = group(s, w)
+    if s.watch[g] == state.DIRECTED:
+        s.visible_from[w] = -math.inf  # no check is made ahead of what the system may plan
+        return
     if s.watch[g] != state.POLLS:
         s.slept[w], s.slept_k[w] = s.intervals[s.intervals_at[g]], -1
         return
@@ -312,6 +331,8 @@ def next_check(s: RunState, w: int) -> float:
         return float(due if jitter == 0.0 else due + chance(s, state.K_JITTER, w, k) * jitter)
     if s.watch[g] == state.BY_CLOCK:
         return next_instant(s, g, last)
+    if s.watch[g] == state.DIRECTED:
+        return after_answer(s, w)
     k, kind = s.checks[w], s.backoff_kind[g]
     if kind == state.NO_JITTER:
         due = last + backoff(s, g, k)
@@ -324,6 +345,21 @@ def next_check(s: RunState, w: int) -> float:
     if not due < math.inf:
         s.status = state.NOT_FINITE
     return float(due)
+
+
+@kernel
+def after_answer(s: RunState, w: int) -> float:
+    """Return the end of the pause that the system answers with; before the first check none has."""
+    g, k, foreseen, factor = group(s, w), s.checks[w], s.foreseen[w], 1.0
+    if k and s.in_batch[w] >= 0:
+        starts = s.collects_at[s.in_batch[w]]
+        foreseen = starts if starts > s.now else math.inf
+    if s.jitter[g]:
+        u, v = chance(s, state.K_ERROR, w, 2 * k), chance(s, state.K_ERROR, w, 2 * k + 1)
+        factor = error_factor(s.jitter[g], u, v)
+    foreseen = foreseen if k else math.inf
+    default, least, most = s.interval[g], s.first_wait[g], s.cap[g]
+    return float(answered_pause_ends(s.last_check[w], foreseen, factor, default, least, most))
 
 
 @kernel
@@ -361,6 +397,71 @@ def chance(s: RunState, purpose: int, w: int, k: int) -> float:
     key = unsigned(s.chance_key[purpose * s.calls + s.call_of[w]]) & MASK
     place = mixed((key + unsigned(s.row_of[w] + 1) * BY_ROW) & MASK)
     return float((mixed((place + unsigned(k + 1) * BY_PLACE) & MASK) >> unsigned(11)) * 2.0**-53)
+
+
+# --- shared checks --------------------------------------------------------------------------------
+
+
+@kernel
+def add_opened(s: RunState, w: int) -> None:
+    """Add an armed wait to those of its shared check, which is due if no other was open."""
+    p = s.shared[s.call_of[w]]
+    s.opened[s.shared_at[p] + s.opened_n[p]] = w
+    s.opened_n[p] += 1
+    if s.completed[w] <= s.now:
+        add_complete(s, w)
+    if not s.is_asking[p]:
+        ask_next(s, p)
+
+
+@kernel
+def add_complete(s: RunState, w: int) -> None:
+    """Add an open wait to the complete ones of its shared check, the oldest completion first."""
+    p = s.shared[s.call_of[w]]
+    base, k = s.shared_at[p], s.complete_n[p]
+    s.complete_n[p] += 1
+    while k > s.complete_head[p]:
+        before = s.complete[base + k - 1]
+        if (s.completed[before], s.key_of[before]) <= (s.completed[w], s.key_of[w]):
+            break
+        s.complete[base + k] = before
+        k -= 1
+    s.complete[base + k] = w
+
+
+@kernel
+def oldest_open(s: RunState, p: int) -> int:
+    """Return the open wait of a shared check that was armed first, or -1."""
+    k = s.opened_head[p]
+    while k < s.opened_n[p] and s.state[s.opened[s.shared_at[p] + k]] != ARMED:
+        k += 1
+    s.opened_head[p] = k
+    return int(s.opened[s.shared_at[p] + k]) if k < s.opened_n[p] else -1
+
+
+@kernel
+def ask_next(s: RunState, p: int) -> None:
+    """Schedule the next check for all open waits, if there are any."""
+    w = oldest_open(s, p)
+    s.is_asking[p] = w >= 0
+    if w >= 0:
+        start, interval = s.shared_start[p], s.interval[group(s, w)]
+        after = max(s.shared_last[p], float(np.nextafter(s.now, -math.inf)))
+        at = start + grid_index(start, interval, after) * interval
+        push(s, at, state.SHARED_CHECK, p << state.ROW_SHIFT, 2 * p)
+
+
+@kernel
+def take_complete(s: RunState, p: int) -> int:
+    """Return the next wait that a shared check sees, or -1."""
+    while s.complete_head[p] < s.complete_n[p]:
+        w = s.complete[s.shared_at[p] + s.complete_head[p]]
+        if s.completed[w] > s.asked_at[p]:
+            return -1
+        s.complete_head[p] += 1
+        if s.state[w] == ARMED:
+            return int(w)
+    return -1
 
 
 # --- checks that cost no work ---------------------------------------------------------------------

@@ -56,10 +56,12 @@ class ProblemDocument(BaseModel):
 class Problem(HTTPException):
     """Raised where a request cannot be fulfilled; `detail` states the reason and the next step."""
 
+    title = ""  # by default, that of the status
+
     def answer(self, path: str) -> JSONResponse:
         """Return the document, for the path that was asked for."""
         status = HTTPStatus(self.status_code)
-        words = {"title": status.phrase, "detail": self.detail, "instance": path}
+        words = {"title": self.title or status.phrase, "detail": self.detail, "instance": path}
         document = ProblemDocument(status=status, **words).model_dump()
         return JSONResponse(document, status, headers=self.headers, media_type=MEDIA_TYPE)
 
@@ -147,7 +149,9 @@ def _problem_of(request: Request, error: Exception, session: Session) -> Problem
             answer = next(one for one in STATUS if one.error is type(error))
             number = request.path_params.get("serialNumber", "")
             next_step = advice(answer, number, session.instances_count)
-            return Problem(session.setup.status_of(answer), f"{_sentence(error)} {next_step}")
+            refused = Problem(session.setup.status_of(answer), f"{_sentence(error)} {next_step}")
+            refused.title = session.setup.title_of(answer)
+            return refused
         case StoreError():
             logger.warning("%s: %s", where, error)
             unusable = "The session's store cannot be used now, and nothing was done."

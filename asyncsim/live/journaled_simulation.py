@@ -81,7 +81,7 @@ class JournaledSimulation:
         known = given.serial_number is None or given.serial_number in twins.records
         answer, effective = twins.play(given)
         entry = JournalEntry(given, instant=twins.now, answer=answer, effective=effective)
-        if known:  # an input about no record changes nothing
+        if known or effective:  # an input about no record may start another run, or does nothing
             self.journal.append(entry)
         return entry
 

@@ -180,15 +180,17 @@ class LiveSimulation(Simulation):
         """Finish a step now; return the answer, and whether it changed anything."""
         wait = self.waits.records.get(serial_number)
         if wait is None:
-            return self.waits.finish(serial_number, self.clock.now, data), False
+            answer = self.waits.finish(serial_number, self.clock.now, data)
+            return answer, answer.starts
         still_open = wait.state in (State.CALLED, State.ARMED)
         kept = wait.buffered
         answer = self.waits.finish(serial_number, self.clock.now, data)
         completes = still_open and wait.completed == math.inf
-        if not (completes or answer is Answer.FINISHED or wait.buffered is not kept):
+        changes = answer is Answer.FINISHED or answer.kept or answer.starts
+        if not (completes or changes or wait.buffered is not kept):
             return answer, False
         now = handled = self.clock.now
-        if self.callback_work:
+        if self.callback_seconds:
             _, handled = self.workers.book(Job.CALLBACK, now, self.callback_work)
         wait.deliveries += 1
         self.waits.changed(wait)
@@ -200,6 +202,8 @@ class LiveSimulation(Simulation):
             wait.completed = now
         if answer is Answer.FINISHED:
             self._resume(wait)
+        elif answer.kept:
+            self._finish_next(wait)
         return answer, True
 
     def complete_from_outside(self, serial_number: str, data: Mapping[str, Any] | None) -> bool:
@@ -323,13 +327,13 @@ class LiveSimulation(Simulation):
 
     def next_check(self, wait: Wait, now: float) -> tuple[float, int]:
         """Return when a wait is checked next, if by a schedule, and its checks until now."""
-        schedule = schedule_of(self.strategy)
+        schedule = schedule_of(self.strategies[wait.step])
         if schedule is None or wait.state is not State.ARMED:
             return math.nan, wait.checks
         step = WaitContext(self, wait, EventKind.CHECK_DUE)
         step.checks = 0
         schedule.skip(step, np.nextafter(now, math.inf))
-        return float(schedule.next_check(step)), step.checks if self.skipped else wait.checks
+        return float(schedule.next_check(step)), step.checks if self.skips(wait) else wait.checks
 
 
 class HeldSystemContext(ExternalSystemContext):
@@ -388,7 +392,9 @@ class StrategyTwins:
         match given:
             case Finish():
                 answer, effective = self.main.finish_from_outside(number, data)
-                if answer not in (Answer.UNKNOWN, Answer.IGNORED_UNKNOWN):
+                if answer.starts:
+                    self._start(data or {})
+                if number in self.records:
                     changed = [one.complete_from_outside(number, data) for one in self.twins]
                     effective = effective or any(changed)
                 return answer.name, effective

@@ -19,18 +19,18 @@ from asyncsim.live.records import Handler, StoredWaits, store_response, stored_r
 from asyncsim.live.session import Session
 from asyncsim.live.setup import Setup, checked_strategies
 from asyncsim.live.store import IN_MEMORY, Store, open_existing
+from asyncsim.model.mixed_strategies import StrategyLike
 from asyncsim.model.profiles import Profile
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DurationLike, duration
 from asyncsim.model.validation import argument, scenario_error
 
 
 def live(
     scenario: Scenario | None = None,
-    strategy: Strategy | None = None,
+    strategy: StrategyLike | None = None,
     *,
-    against: Strategy | Sequence[Strategy] = (),
+    against: StrategyLike | Sequence[StrategyLike] = (),
     speed: float = 600.0,
     store: str | Path | None = None,
     seed: int = 0,
@@ -173,7 +173,7 @@ def finish_record(store: Store, waits: StoredWaits, given: Finish) -> Answer:
         if earlier is None:
             answer = waits.finish(number, now, given.data)
             waits.records.write()
-            if number in waits.records:
+            if number in waits.records or answer.starts:
                 journal.append(JournalEntry(given, answer=answer.name))
                 journal.write_head()
             return answer
@@ -249,7 +249,10 @@ class Replay(Session):
 
 
 def replay(
-    store: str | Path, *, against: Strategy | Sequence[Strategy] | None = None, speed: float = 600.0
+    store: str | Path,
+    *,
+    against: StrategyLike | Sequence[StrategyLike] | None = None,
+    speed: float = 600.0,
 ) -> Replay:
     """Replay the session that a store holds, step by step or on the clock.
 
@@ -285,5 +288,7 @@ def replay(
     with closing(open_existing(store, read_only=True)) as source:
         setup = Setup.kept_in(source)
         if against is not None:
-            setup = evolve(setup, strategies=checked_strategies(setup.strategies[0], against))
+            setup = evolve(
+                setup, strategies=checked_strategies(setup.strategies[0], against, setup.scenario)
+            )
         return Replay(setup, source, positive_speed(speed))

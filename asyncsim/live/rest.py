@@ -275,7 +275,8 @@ def get_server_event(session: Served, serialNumber: str) -> ServerEvent:
     tags=["server events"],
     openapi_extra=BODY,
     responses={
-        202: {"description": "Kept until the step waits."},
+        201: {"description": "Another run was started."},
+        202: {"description": "Kept until the step waits, or waits again."},
         **described_problems(404, 409, 410, 413, 422),
     },
 )

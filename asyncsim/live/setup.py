@@ -13,13 +13,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from asyncsim.engine.simulation import check_strategy
 from asyncsim.engine.waits import Answer
 from asyncsim.errors import ScenarioError, StoreError
 from asyncsim.live.journal import Journal
 from asyncsim.live.records import Handler
 from asyncsim.live.store import Store
 from asyncsim.model import scenario_files
+from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.profiles import Profile, profile_named
 from asyncsim.model.scenario import Scenario
@@ -43,6 +43,12 @@ STATUS: dict[Answer, int] = {
     Answer.DUPLICATE: 409,
     Answer.LATE: 410,
     Answer.UNKNOWN: 404,
+    Answer.KEPT_DUPLICATE: 202,
+    Answer.KEPT_LATE: 202,
+    Answer.STARTED_EARLY: 201,
+    Answer.STARTED_DUPLICATE: 201,
+    Answer.STARTED_LATE: 201,
+    Answer.STARTED_UNKNOWN: 201,
 }
 # What the sender should do about an answer that rejects a finish
 ADVICE: dict[Answer, str] = {
@@ -71,15 +77,15 @@ class Setup:
     hold: frozenset[str]
     heartbeat: Mapping[str, float]
     profile: str | None  # the engine that is imitated; the scenario has its policy already
-    statuses: Mapping[str, int]  # its HTTP status codes by kind of finish, where a source has them
+    statuses: Mapping[str, str]  # its HTTP statuses by kind of finish, where a source has them
     handlers: Mapping[str, Handler]  # not kept in a store: given again when it is opened
 
     @classmethod
     def of(
         cls,
         scenario: Scenario,
-        strategy: Strategy | None,
-        against: Strategy | Sequence[Strategy],
+        strategy: StrategyLike | None,
+        against: StrategyLike | Sequence[StrategyLike],
         seed: int,
         hold: bool | str | Iterable[str],
         heartbeat: DurationLike | Mapping[str, DurationLike] | None,
@@ -104,7 +110,7 @@ class Setup:
                 raise scenario_error(f"on_response[{name!r}]", "must be a function", handler)
         return cls(
             scenario,
-            checked_strategies(Callback() if strategy is None else strategy, against),
+            checked_strategies(Callback() if strategy is None else strategy, against, scenario),
             seed,
             _held_systems(hold, scenario),
             heartbeats,
@@ -152,8 +158,11 @@ class Setup:
 
     def status_of(self, answer: Answer) -> int:
         """Return the HTTP status of an answer, the profile's own where a source names one."""
-        kind = answer.name.lower()  # a rejected finish is early, duplicate, late or unknown
-        return STATUS[answer] if answer.accepted else self.statuses.get(kind, STATUS[answer])
+        return int(str(self.statuses.get(answer.kind, STATUS[answer]))[:3])
+
+    def title_of(self, answer: Answer) -> str:
+        """Return the word of the profile's engine for an answer, such as NOT_FOUND; or nothing."""
+        return str(self.statuses.get(answer.kind, ""))[4:]
 
     def difference(self, other: Setup) -> str:
         """Return the argument in which this differs from another, or nothing."""
@@ -164,17 +173,18 @@ class Setup:
 
 
 def checked_strategies(
-    main: Strategy, against: Strategy | Sequence[Strategy]
+    main: StrategyLike, against: StrategyLike | Sequence[StrategyLike], scenario: Scenario
 ) -> tuple[Strategy, ...]:
     """Return the main strategy and those beside it, checked."""
     others = tuple(against) if isinstance(against, (list, tuple)) else (against,)
-    check_strategy("strategy", main)
-    for other in others:
-        check_strategy("against", other)
-    labels = told_apart((main, *others))
+    found = (
+        as_strategy("strategy", main, scenario),
+        *(as_strategy("against", other, scenario) for other in others),
+    )
+    labels = told_apart(found)
     if len(set(labels)) < len(labels):
         raise ScenarioError(f"against must differ from the strategy, got {list(labels)} in all")
-    return (main, *others)
+    return found
 
 
 def _held_systems(hold: bool | str | Iterable[str], scenario: Scenario) -> frozenset[str]:

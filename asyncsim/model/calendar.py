@@ -31,7 +31,7 @@ from asyncsim.model import units
 from asyncsim.model.units import DAY, LONGEST_WORDS, InvalidValue, require
 from asyncsim.model.validation import name_errors
 
-A_PLACE = "must be a country such as 'DE' or a subdivision such as 'DE-BY'"
+A_PLACE = "must be a country such as 'DE', a part of it such as 'DE-BY', or banks such as 'FED'"
 LAST_SHOWN = datetime(9999, 12, 30)
 YEARS_ALIKE = 28 * 365 + 7  # days until dates fall on the same weekdays again, in this century
 LAST_DAY = 366 * 40  # of a calendar; one with no open day ends here
@@ -75,7 +75,7 @@ def _zones_of_countries() -> dict[str, str]:
 
 
 def holiday_calendar(value: str | None) -> str | None:
-    """Return a country, or country and subdivision, whose public holidays are known ('DE-BY')."""
+    """Return a country, a part of it ('DE-BY') or banks ('FED') whose holidays are known."""
     if value is not None:
         require(isinstance(value, str), A_PLACE)
         holidays_of(value)
@@ -84,14 +84,17 @@ def holiday_calendar(value: str | None) -> str | None:
 
 @functools.lru_cache
 def holidays_of(place: str) -> Any:
-    """Return the holidays of ``"DE"`` or ``"DE-BY"`` as a container of dates."""
+    """Return the holidays of ``"DE"``, ``"DE-BY"`` or ``"FED"`` as a container of dates."""
     import holidays  # a large package, needed only where a country is named
 
     country, _, part = place.partition("-")
     found = None
     with contextlib.suppress(NotImplementedError, TypeError):  # TypeError: another of its names
         found = holidays.country_holidays(country, subdiv=part or None)
-    if getattr(found, "country", None) is None:
+    if found is None:
+        with contextlib.suppress(NotImplementedError, TypeError, AttributeError):  # of banks
+            found = holidays.financial_holidays(place)
+    if getattr(found, "country", None) is None and getattr(found, "market", None) is None:
         raise InvalidValue(A_PLACE, units.suggested(holidays_of, place, place.upper()))
     return found
 
@@ -265,12 +268,12 @@ class Pattern(NamedTuple):
 
 
 @functools.lru_cache
-def starting_pattern(start: str, of_week: str) -> Pattern:
-    """Return the pattern of a `clock_or_cron` on days of the week, without holidays or a zone."""
+def starting_pattern(starts: tuple[str, ...], of_week: str) -> Pattern:
+    """Return the pattern of clock times, or a cron expression, without holidays or a zone."""
     weekdays = units.day_numbers(of_week)
-    if not is_cron(start):
-        return Pattern(sorted(weekdays), 7, [units.seconds_of_day(start)])
-    cron = CronSim(start, datetime(2001, 1, 1))  # a Monday
+    if not is_cron(starts[0]):
+        return Pattern(sorted(weekdays), 7, sorted(map(units.seconds_of_day, starts)))
+    cron = CronSim(starts[0], datetime(2001, 1, 1))  # a Monday
     *_, days, months, on = cron.parts
     period = 7 if days == months == "*" and not set("#L") & set(on) else YEARS_ALIKE
     dates = enumerate(map(cron.dt.date().__add__, map(timedelta, range(period))))

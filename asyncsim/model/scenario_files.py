@@ -12,7 +12,7 @@ from datetime import date
 from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 import attrs
 import tomli_w
@@ -22,7 +22,14 @@ from asyncsim.model import process, units
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed
 from asyncsim.model.examples import SCENARIO, file_read_error, readable_file
-from asyncsim.model.server import CostModel, FinishPolicy, RateLimit, WorkflowServer
+from asyncsim.model.mixed_strategies import Strategies
+from asyncsim.model.server import (
+    CostModel,
+    FinishPolicy,
+    RateLimit,
+    SharedStore,
+    WorkflowServer,
+)
 from asyncsim.model.strategies import STRATEGIES, Strategy
 from asyncsim.model.systems import SYSTEMS, ExternalSystem
 from asyncsim.model.units import Rate, nearest
@@ -38,6 +45,7 @@ OBJECTS: dict[str, type[Any] | Kinds] = {  # what the table under a key holds
     "arrivals": ARRIVALS,
     "server": WorkflowServer,
     "policy": FinishPolicy,
+    "store": SharedStore,
     "costs": CostModel,
     "response": process.Response,
 }
@@ -48,7 +56,7 @@ ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a 
     "systems": SYSTEMS,
     **dict.fromkeys(PATH_KEYS, process.ELEMENTS),
 }
-DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay")
+DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay", "engine_delay")
 DURATION_READERS = (units.duration, units.positive_duration, units.length, units.optional_duration)
 WIDTH = 100
 MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests
@@ -76,8 +84,19 @@ _NO_BRACKETS = re.compile(r"[^][{}]+")
 # --- reading --------------------------------------------------------------------------------------
 
 
-def load(path: str | Path, cls: type[T]) -> T:
-    """Read a scenario from a TOML file; see `Scenario.load`."""
+@attrs.frozen
+class Tables:
+    """A table of named tables, each of which describes an object of a class or a kind."""
+
+    of: type[Any] | Kinds
+
+
+@overload
+def load(path: str | Path, cls: type[T]) -> T: ...
+@overload
+def load(path: str | Path, cls: Tables) -> dict[str, Any]: ...
+def load(path: str | Path, cls: type[Any] | Tables) -> Any:
+    """Read a scenario, or several objects, from a TOML file; see `Scenario.load`."""
     place = readable_file(path, SCENARIO)
     try:
         with place.open(encoding="utf-8-sig") as file:
@@ -89,8 +108,12 @@ def load(path: str | Path, cls: type[T]) -> T:
     return loads(text, cls, str(path))
 
 
-def loads(text: str, cls: type[T], name: str) -> T:
-    """Read a scenario from the text of a file, which messages call `name`."""
+@overload
+def loads(text: str, cls: type[T], name: str) -> T: ...
+@overload
+def loads(text: str, cls: Tables, name: str) -> dict[str, Any]: ...
+def loads(text: str, cls: type[Any] | Tables, name: str) -> Any:
+    """Read a scenario, or several objects, from the text of a file, which messages call `name`."""
     try:
         data = tomllib.loads(_bounded(text, name))
     except (ValueError, RecursionError) as error:  # ValueError also for endless whole numbers
@@ -155,7 +178,12 @@ def _bounded(text: str, name: str) -> str:
 
 def strategy_from(table: object, name: str) -> Strategy:
     """Read a strategy from a table of a file, which messages call `name`."""
-    return _read(STRATEGIES, table, _Place(name).inside("strategy"), "")
+    if not isinstance(table, Mapping) or not set(table) & {"of", "others"} or "kind" in table:
+        return cast(Strategy, _read(STRATEGIES, table, _Place(name).inside("strategy"), ""))
+    of = {one: strategy_from(part, name) for one, part in dict(table.get("of", {})).items()}
+    return Strategies(
+        of, others=strategy_from(table["others"], name) if "others" in table else None
+    )
 
 
 @attrs.frozen
@@ -193,11 +221,12 @@ class _Place:
 FAULTY = object()  # stands for a value with mistakes
 
 
-def _read(what: type[T] | Mapping[str, type[T]], data: object, place: _Place, text: str) -> T:
+def _read(what: Any, data: object, place: _Place, text: str) -> Any:
     """Return what a file describes; a `ScenarioError` has all its mistakes with their lines."""
-    found = _make(what, data, place)
+    several = isinstance(what, Tables)
+    found = _make_each(what.of, data, place) if several else _make(what, data, place)
     if not place.mistakes:
-        return cast(T, found)
+        return found
     lines = lines_of(text) if text else {}
     mistakes = []
     for path, mistake in place.mistakes:
@@ -216,6 +245,15 @@ def _line_of_value(mistake: str, text: str) -> int:
     written = rf"^.*=\s*[\"']{re.escape(value[1])}[\"']" if value else r"(?!)"
     found = re.search(written, text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else 0
+
+
+def _make_each(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
+    """Return objects by name, of a table of tables."""
+    if not place.is_a(data, dict, "a table"):
+        return FAULTY
+    tables: dict[str, Any] = data  # type: ignore[assignment]
+    found = {name: _make(what, table, place.inside(name)) for name, table in tables.items()}
+    return FAULTY if FAULTY in found.values() else found
 
 
 def _make(what: type[Any] | Kinds, data: object, place: _Place) -> Any:
@@ -273,10 +311,7 @@ def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
     if key in DISTRIBUTION_KEYS and isinstance(value, dict):
         return _make(DISTRIBUTIONS, value, place)
     if key == "systems" and not issubclass(cls, ExternalSystem):
-        if not place.is_a(value, dict, "a table"):
-            return FAULTY
-        found = {name: _make(SYSTEMS, table, place.inside(name)) for name, table in value.items()}
-        return FAULTY if FAULTY in found.values() else found
+        return _make_each(SYSTEMS, value, place)
     if key not in ARRAYS or (key in PATH_KEYS and not isinstance(value, list)):
         return value
     if not place.is_a(value, list, "an array"):
@@ -419,6 +454,10 @@ def _in_lines(array: re.Match[str]) -> str:
 
 def strategy_table(strategy: Strategy) -> dict[str, Any]:
     """Return a strategy as a table; `strategy_from` returns an equal one."""
+    if isinstance(strategy, Strategies):
+        parts = [*strategy.of.values(), *([strategy.others] if strategy.others else [])]
+        assert all(strategy_table(part) for part in parts)
+        return table_of(strategy)
     if type(strategy) not in STRATEGIES.values():
         name = type(strategy).__name__
         raise ScenarioError(f"{name} is a strategy of your own: no file holds it")

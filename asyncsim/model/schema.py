@@ -100,15 +100,21 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     units.window: _numbers(_CLOCK_TIME, minItems=2, maxItems=2, examples=[["08:00", "20:00"]]),
     units.days_of_week: _DAYS,
     calendar.clock_or_cron: _text(rf"{_CLOCK}|\s*(\S+\s+){{4}}\S+\s*", examples=["22:00"]),
-    calendar.holiday_calendar: _text(r"[A-Z]{2}(-[A-Z0-9]+)?", examples=["DE", "DE-BY"]),
+    calendar.holiday_calendar: _text(
+        r"[A-Z]{2}(-[A-Z0-9]+)?|[A-Z0-9]{2,4}", examples=["DE", "DE-BY", "FED"]
+    ),
     calendar.zone_name: {"type": "string", "examples": ["Europe/Berlin"]},
     rate_limit: _text(
         r"\s*\d{1,12}\s*((per|/)|refilled)\s*\S.*", examples=["100 per 60 s", "3000 refilled 500/s"]
     ),
 }  # what a reader of a value accepts
 OF_KEYS: dict[str, Fragment] = {
+    "start": {"anyOf": [VALUES[calendar.clock_or_cron], _numbers(_CLOCK_TIME, minItems=1)]},
+    "cut_off": {"anyOf": [_CLOCK_TIME, _numbers(_CLOCK_TIME, minItems=1)]},
     "factor": {"type": "number", "minimum": 1},
+    "error": {"type": "number", "minimum": 0, "maximum": 5},
     "volume": {"type": "number", "exclusiveMinimum": 0},
+    "slows_down": {"type": "number", "minimum": 0, "maximum": 1000},
     "retries": _numbers(_duration(minimum=0)),
     "values": _numbers(_PRICE, minItems=1),
     "times": _numbers(_PRICE, minItems=1),

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import units
+from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.html import result_html
 from asyncsim.model.units import InvalidValue, Rate
 from asyncsim.model.validation import choice, instance_of, name_errors, word_of
@@ -67,36 +68,78 @@ def rate_limit(value: str | RateLimit | None) -> RateLimit | None:
 # --- the server ---------------------------------------------------------------------------------
 
 
+KINDS = ("early", "duplicate", "unknown", "late")  # of a finish that is not the first one in time
+AFTERWARDS = ("reject", "accept", "keep", "start")  # to a finish of a wait that is over
+
+
 @frozen(field_transformer=name_errors)
 class FinishPolicy:
     """How the server answers a finish that is not the first one in time.
 
-    The policy only decides what the sender receives, and whether an early finish is kept: no step
-    ever resumes twice, no record is lost.
+    The policy decides what the sender receives, and what becomes of the value: no wait ever
+    resumes its step twice, no record is lost. An acknowledgement may hide three things: the value
+    is discarded, kept for a later wait, or starts another run.
 
-    >>> sim.FinishPolicy(early="buffer", buffer_for="1min").buffer_for
+    >>> sim.FinishPolicy(early="buffer", buffer_for="1min", late="keep").buffer_for
     60.0
 
     Parameters
     ----------
     early
         Before the wait is armed: ``"reject"`` (an error; the sender may try again), ``"buffer"``
-        (kept, and applied when the wait is armed) or ``"ignore"`` (acknowledged but discarded).
+        (kept, and applied when the wait is armed), ``"ignore"`` (acknowledged but discarded) or
+        ``"start"`` (acknowledged; it starts another run, and the wait goes on).
     buffer_for
         How long an early finish is kept; by default until the wait is armed.
     duplicate
-        A second finish of a number: ``"reject"`` or ``"accept"`` (acknowledged, without effect).
+        A second finish of a number: ``"reject"``, ``"accept"`` (acknowledged but discarded),
+        ``"keep"`` (acknowledged; it finishes the next wait of the same step in its instance, the
+        open one first) or ``"start"`` (acknowledged; it starts another run).
     late
-        After a time-out or a cancellation: ``"reject"`` or ``"accept"``.
+        After a time-out or a cancellation: ``"reject"``, ``"accept"``, ``"keep"`` or ``"start"``.
     unknown
-        A number no wait ever had: ``"reject"`` or ``"ignore"``.
+        A number no wait ever had: ``"reject"``, ``"ignore"`` or ``"start"``.
     """
 
-    early: str = field(default="reject", validator=word_of("reject", "buffer", "ignore"))
+    early: str = field(default="reject", validator=word_of("reject", "buffer", "ignore", "start"))
     buffer_for: float | None = field(default=None, converter=units.optional_duration)
-    duplicate: str = field(default="reject", validator=word_of("reject", "accept"))
-    late: str = field(default="reject", validator=word_of("reject", "accept"))
-    unknown: str = field(default="reject", validator=word_of("reject", "ignore"))
+    duplicate: str = field(default="reject", validator=word_of(*AFTERWARDS))
+    late: str = field(default="reject", validator=word_of(*AFTERWARDS))
+    unknown: str = field(default="reject", validator=word_of("reject", "ignore", "start"))
+
+
+def _slowing(value: float) -> float:
+    return units.not_negative(value, 1000)
+
+
+@frozen(field_transformer=name_errors)
+class SharedStore:
+    """The database that all checks and callbacks need, beside the workers; FIFO.
+
+    A worker that begins a check or callback first takes its part at the store, and stays busy while
+    it waits there: SQLite with one writer serves 16 workers no faster than one.
+
+    >>> sim.WorkflowServer(16, store=sim.SharedStore(callback_work="6ms")).callback_seconds
+    0.006
+
+    Parameters
+    ----------
+    check_work, callback_work
+        Time of one check and of one callback at the store.
+    writers
+        How many jobs it serves at once.
+    slows_down
+        With n other jobs there, waiting or served, a job takes 1 + `slows_down` · n times its time:
+        clients that ask for a lock again and again slow each other down.
+    """
+
+    check_work: float = field(default=0.0, converter=units.duration)
+    callback_work: float = field(default=0.0, converter=units.duration)
+    writers: int = field(default=1, converter=units.servers)
+    slows_down: float = field(default=0.0, converter=_slowing)
+
+
+NO_STORE = SharedStore()
 
 
 @frozen(field_transformer=name_errors)
@@ -123,6 +166,14 @@ class WorkflowServer:
         is a convention of this model, not a measurement: the record of the wait is read, and
         the next check or the answer is written. `asyncsim.profiles` shows what was measured in
         other engines.
+    engine_delay
+        Time between the finish of a wait and the moment its step goes on, a duration or a
+        distribution; no worker is busy with it, and it is part of the latency.
+    store
+        What checks and callbacks need beside a worker; see `SharedStore`.
+    slows_down
+        With n other jobs in the queue or with a worker when a job joins, it takes
+        1 + `slows_down` · n times its work: an engine that is slower under load.
     """
 
     workers: int = field(default=4, converter=units.servers)
@@ -135,6 +186,33 @@ class WorkflowServer:
     finish_limit: RateLimit | None = field(default=None, converter=rate_limit)
     check_operations: float = field(default=2, converter=units.operations)
     callback_operations: float = field(default=2, converter=units.operations)
+    engine_delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
+    store: SharedStore = field(
+        default=NO_STORE, validator=instance_of(SharedStore, "a SharedStore(callback_work=…)")
+    )
+    slows_down: float = field(default=0.0, converter=_slowing)
+
+    @property
+    def check_seconds(self) -> float:
+        """Seconds of a worker that a check takes while nothing else needs the store."""
+        return self.store.check_work + self.poll_work
+
+    @property
+    def callback_seconds(self) -> float:
+        """Seconds of a worker that a callback takes while nothing else needs the store."""
+        return self.store.callback_work + self.callback_work
+
+    @property
+    def has_store(self) -> bool:
+        """Whether checks or callbacks take time at the store."""
+        return bool(self.store.check_work or self.store.callback_work)
+
+    @property
+    def grows_slower(self) -> str:
+        """Why a job may take longer than its own work, if it may."""
+        if self.slows_down:
+            return "jobs take longer, the more of them there are"
+        return "checks and callbacks also wait for the store" if self.has_store else ""
 
 
 # --- prices -------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ Both engines, the closed forms, the capacity bounds and the pages of a session r
 never ask for a class. A reader that meets a kind it does not know refuses it by name, or answers
 that it cannot tell; no kind is ever taken for another, so none has subclasses.
 
-* `StrategySpecification`: when the server *checks* (`Grid`, `Intervals`, `Pauses`, `ClockTimes` or
-  `Hold`), and how the external system *delivers* its callback (`Deliveries`).
+* `StrategySpecification`: when the server *checks* (`Grid`, `Intervals`, `Pauses`, `ClockTimes`,
+  `Hold`, `Directed` or `Shared`), and how the external system *delivers* its callback
+  (`Deliveries`).
 * The specification of a system is a tuple with one value for each link: `Batch`, `Service`, `Staff`
   or `Completions`; None stands for a link that has none.
 """
@@ -13,6 +14,7 @@ that it cannot tell; no kind is ever taken for another, so none has subclasses.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -40,7 +42,7 @@ from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
-MOST_FACTOR, MOST_RETRIES, MOST_PAUSES = 1_000_000, 1000, 10_000
+MOST_FACTOR, MOST_RETRIES, MOST_PAUSES, MOST_ERROR = 1_000_000, 1000, 10_000, 5
 ANCHORS = word_of("arming", "clock", "random")
 T = TypeVar("T")
 
@@ -86,6 +88,10 @@ class ScheduledWait(Protocol):
     checks: int
     last_check: float  # when the last check ended; before the first, when the wait was armed
     notes: dict[str, Any]  # for what a strategy wants to remember of this wait
+
+    @property
+    def foreseen(self) -> float:
+        """When the external system will be done by its plan; infinite while it has none."""
 
     @property
     def calendar(self) -> Calendar:
@@ -343,6 +349,86 @@ class Hold(Kind):
     hold: float = field(default=30.0, converter=units.poll_interval)
 
 
+def _error(value: float) -> float:
+    found = units.number(value)
+    if not 0 <= found <= MOST_ERROR:
+        raise InvalidValue(f"must be from 0 to {MOST_ERROR}")
+    return found
+
+
+def answered_pause_ends(
+    now: float, foreseen: float, factor: float, default: float, least: float, most: float
+) -> float:
+    """Return when to check again after the answer of an external system; both engines use it."""
+    if foreseen == math.inf:
+        return now + default
+    due = foreseen if factor == 1.0 else now + (foreseen - now) * factor
+    return min(max(due, now + least), now + most)
+
+
+def error_factor(sigma: float, u: float, v: float) -> float:
+    """Return a lognormal factor with median 1, from two uniform numbers (Box & Muller 1958)."""
+    normal = math.sqrt(-2.0 * math.log(1.0 - u)) * math.cos(2.0 * math.pi * v)
+    return math.exp(sigma * normal)
+
+
+@frozen(field_transformer=name_errors)
+class Directed(Kind):
+    """Checks after the pauses in answers; the parameters are those of `asyncsim.ServerDirected`."""
+
+    default: float = field(default=20.0, converter=units.poll_interval)
+    at_least: float = field(default=1.0, converter=units.poll_interval, kw_only=True)
+    at_most: float = field(default=HOUR, converter=units.poll_interval, kw_only=True)
+    error: float = field(default=0.0, converter=_error, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.at_least <= self.default <= self.at_most:
+            problem = f"must be from at_least ({self.at_least} s) to at_most ({self.at_most} s)"
+            raise scenario_error(f"{type(self).__name__}.default", problem, self.default)
+
+    def next_check(self, step: ScheduledWait) -> float:
+        """Return the end of the last check plus the pause in its answer; the default at first."""
+        k, factor = step.checks, 1.0
+        if self.error:
+            chances = step.chance("error", 2 * k), step.chance("error", 2 * k + 1)
+            factor = error_factor(self.error, *chances)
+        foreseen = step.foreseen if k else math.inf
+        bounds = self.default, self.at_least, self.at_most
+        return answered_pause_ends(step.last_check, foreseen, factor, *bounds)
+
+
+class SharedWaits(Protocol):
+    """What shared checks need of the open waits of one external system."""
+
+    last_check: float  # when the last check for them ended; at first minus infinity
+
+    @property
+    def now(self) -> float:
+        """The present instant in seconds."""
+
+    def chance(self, what: str, k: int = 0) -> float:
+        """Return the k-th uniform random number in [0, 1) of this system, for one purpose."""
+
+
+@frozen(field_transformer=name_errors)
+class Shared(Kind):
+    """One check for all waits of a system; the parameters are those of `asyncsim.SharedPoll`."""
+
+    interval: float = field(converter=units.poll_interval)
+    most: int | None = field(default=None, converter=units.optional_count, kw_only=True)
+    anchor: str = field(default="clock", validator=word_of("clock", "random"), kw_only=True)
+
+    def start(self, phase: float) -> float:
+        """Return the instant of grid point 0, for a phase in [0, 1)."""
+        return 0.0 if self.anchor == "clock" else -phase * self.interval
+
+    def next_check(self, waits: SharedWaits) -> float:
+        """Return the first grid point from now on, later than the end of the last check."""
+        start = self.start(waits.chance("phase"))
+        after = max(waits.last_check, math.nextafter(waits.now, -math.inf))
+        return start + grid_index(start, self.interval, after) * self.interval
+
+
 def _retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
     if not isinstance(value, (list, tuple)):
         raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
@@ -373,7 +459,7 @@ class Deliveries(Kind):
 class StrategySpecification(Kind):
     """How the server checks and how the system delivers; None stands for not at all."""
 
-    checks: Schedule | Hold | None = None
+    checks: Schedule | Hold | Directed | Shared | None = None
     deliveries: Deliveries | None = None
 
     @property
@@ -393,6 +479,23 @@ class StrategySpecification(Kind):
 # --- external systems -----------------------------------------------------------------------------
 
 
+def _starts(value: Any) -> str | tuple[str, ...]:
+    """Return a start, or several of a day, which are in order."""
+    if not isinstance(value, (list, tuple)):
+        return clock_or_cron(value)
+    found = tuple(map(units.clock_time, value))
+    if not found or list(found) != sorted(set(found), key=seconds_of_day):
+        raise InvalidValue("must list clock times in order, such as ['10:30', '14:45']")
+    return found if len(found) > 1 else found[0]
+
+
+def _cut_offs(value: Any) -> str | tuple[str, ...] | None:
+    if not isinstance(value, (list, tuple)):
+        return units.optional_clock_time(value)
+    found = tuple(map(units.clock_time, value))
+    return found if len(found) != 1 else found[0]
+
+
 @frozen
 class Night:
     """One scheduled run of a batch, in instants."""
@@ -407,11 +510,11 @@ class Night:
 class Batch(Kind):
     """Runs by the clock; the parameters are those of `asyncsim.NightlyBatch`."""
 
-    start: str = field(converter=clock_or_cron)
+    start: str | tuple[str, ...] = field(converter=_starts)
     item_time: Duration = field(converter=as_distribution)
     days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
-    cut_off: str | None = field(default=None, converter=units.optional_clock_time, kw_only=True)
+    cut_off: str | tuple[str, ...] | None = field(default=None, converter=_cut_offs, kw_only=True)
     lanes: int = field(default=1, converter=units.servers, kw_only=True)
     max_items: int | None = field(default=None, converter=units.optional_count, kw_only=True)
     end: str | None = field(default=None, converter=units.optional_clock_time, kw_only=True)
@@ -420,21 +523,42 @@ class Batch(Kind):
     results: str = field(default="per item", validator=word_of("per item", "at end"), kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
-        if self.end is not None and (no_time or self.end == self.start):
-            name = f"{type(self).__name__}.end"
-            raise scenario_error(name, "must differ from the start", self.end)
+        name, several = type(self).__name__, len(self.starts) > 1
+        no_time = self.end == "00:00" and "24:00" in self.starts  # of the next day
+        if self.end is not None and (no_time or self.end in self.starts):
+            raise scenario_error(f"{name}.end", "must differ from the start", self.end)
+        by, number = self.cut_off, len(self.starts)
+        fits = len(by) == number if isinstance(by, tuple) else not several
+        if by is not None and not (fits and isinstance(by, tuple) is several):
+            right = f"a list of {number}, one for each start" if several else "a clock time"
+            raise scenario_error(f"{name}.cut_off", f"must be {right}", by)
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The start, or all starts of a day in order."""
+        return (self.start,) if isinstance(self.start, str) else self.start
+
+    @property
+    def cut_offs(self) -> tuple[str | None, ...]:
+        """The cut-off of each start."""
+        return (
+            self.cut_off if isinstance(self.cut_off, tuple) else (self.cut_off,) * len(self.starts)
+        )
 
     def nights(self, calendar: Calendar) -> Iterator[Night]:
         """Yield the scheduled runs in order."""
-        times = calendar.cron_times if is_cron(self.start) else calendar.times_of
-        one_day = timedelta(days=1)
-        starts = times(self.start, Days(self.days, self.holidays))
-        for index, (day, clock, start) in enumerate(starts):
+        times = calendar.cron_times if is_cron(self.starts[0]) else calendar.times_of
+        one_day, days = timedelta(days=1), Days(self.days, self.holidays)
+        runs = (
+            zip(times(start, days), itertools.repeat(by))
+            for start, by in zip(self.starts, self.cut_offs, strict=True)
+        )
+        in_order = heapq.merge(*runs, key=lambda run: run[0].instant)
+        for index, ((day, clock, start), by) in enumerate(in_order):
             cut_off, end = start, math.inf
-            if self.cut_off is not None:
-                earlier = seconds_of_day(self.cut_off) > clock
-                cut_off = min(calendar.instant(day - one_day * earlier, self.cut_off), start)
+            if by is not None:
+                earlier = seconds_of_day(by) > clock
+                cut_off = min(calendar.instant(day - one_day * earlier, by), start)
             if self.end is not None:
                 later = seconds_of_day(self.end) <= clock
                 end = calendar.instant(day + one_day * later, self.end)

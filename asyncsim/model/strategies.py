@@ -3,6 +3,7 @@
 A strategy has two sides, each a short SimPy process in the words of the domain:
 
 * `Strategy.wait`: what the *workflow server* does while the step waits (check, again and again);
+  or `Strategy.watch`: what it does for all waits of an external system together;
 * `Strategy.notify`: what the *external system* does when the work is complete (call back).
 
 Leaving one out means that nothing happens there: under `Callback` the waiting step is a record. The
@@ -25,18 +26,22 @@ from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.html import result_html
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.specifications import (
     ANCHORS,
     SCHEDULES,
     ClockTimes,
     Deliveries,
     Described,
+    Directed,
     Grid,
     Hold,
     Intervals,
     Pauses,
     Schedule,
     ScheduledWait,
+    Shared,
+    SharedWaits,
     StrategySpecification,
     own_specification,
 )
@@ -90,8 +95,24 @@ class WaitingStep(ScheduledWait, Protocol):
         """Record that the sender has given up."""
 
 
+class OpenWaits(SharedWaits, Protocol):
+    """What a strategy sees of the open waits of one external system, and can do for them."""
+
+    def any(self) -> Event:
+        """Wait until one is open (not at all if one is)."""
+
+    def until(self, instant: float) -> Event:
+        """Wait until everything else of an instant has happened."""
+
+    def check(self, most: int | None = None) -> SimProcess:
+        """Check once for all: costs a worker; resume those complete, the oldest completion first.
+
+        Nothing is checked if none is open.
+        """
+
+
 class Strategy(Described):
-    """How completion is noticed, by all waits of a run. Override `wait`, `notify` or both.
+    """How completion is noticed, by all waits of a run. Override `wait` or `watch`, `notify`.
 
     >>> class Hourly(sim.Strategy):
     ...     def wait(self, step):
@@ -106,9 +127,17 @@ class Strategy(Described):
         """Wait on the server's side; a SimPy process started when the wait is armed, or None."""
         return None
 
+    def watch(self, waits: OpenWaits) -> SimProcess | None:
+        """Watch all waits of one external system; a SimPy process that never ends, or None."""
+        return None
+
     def notify(self, step: WaitingStep) -> SimProcess | None:
         """Notify the server; a SimPy process of the external system from completion, or None."""
         return None
+
+    def for_step(self, step: AsyncStep) -> Strategy:
+        """Return the strategy of one step: this one, the same for all."""
+        return self
 
     @property
     def specification(self) -> StrategySpecification | None:
@@ -117,7 +146,7 @@ class Strategy(Described):
         Built-in strategies have that of the kind whose fields they inherit. It stands for this very
         class: a subclass may behave in another way and defines its own.
         """
-        kinds = (*SCHEDULES, Hold)
+        kinds = (*SCHEDULES, Hold, Directed, Shared)
         checks = next((kind.of(self) for kind in kinds if isinstance(self, kind)), None)
         deliveries = Deliveries.of(self) if isinstance(self, Deliveries) else None
         return StrategySpecification(checks, deliveries) if checks or deliveries else None
@@ -125,7 +154,12 @@ class Strategy(Described):
     @property
     def polls(self) -> bool:
         """Whether the server does anything while the step waits."""
-        return type(self).wait is not Strategy.wait
+        return type(self).wait is not Strategy.wait or self.watches
+
+    @property
+    def watches(self) -> bool:
+        """Whether the server watches the waits of an external system together."""
+        return type(self).watch is not Strategy.watch
 
     @property
     def notifies(self) -> bool:
@@ -389,6 +423,80 @@ class LongPolling(Hold, Strategy):
 
 
 @frozen(field_transformer=name_errors)
+class ServerDirected(Directed, Strategy):
+    """Checks after the pause that each answer names, as `Retry-After` and `pollInterval` do.
+
+    This is the time that is left until completion, if the external system has planned it as the
+    check ends. An online service, people and a log plan an item as soon as they have it, their
+    queue included. A batch plans its items as a run begins; until then the answer is the time to
+    the run. Of a chain, only the last part plans the completion.
+
+    >>> sim.ServerDirected("20s", error=0.3).label
+    'server directed 20 s, error 0.3'
+
+    Parameters
+    ----------
+    default
+        The pause before the first check, and while the external system has no plan.
+    at_least, at_most
+        The shortest and the longest pause of an answer.
+    error
+        Each time that is left has a lognormal factor with median 1, of whose logarithm this is the
+        standard deviation, 0 to 5: about the relative error of an estimate.
+    """
+
+    def wait(self, step: WaitingStep) -> SimProcess:
+        """Check after the default, then after the pause in each answer."""
+        while True:
+            yield step.until(self.next_check(step))
+            if (yield from step.check()):
+                return
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        error = f", error {self.error:g}" if self.error else ""
+        return f"server directed {text_of(self.default)}{error}"
+
+
+@frozen(field_transformer=name_errors)
+class SharedPoll(Shared, Strategy):
+    """Checks once for all open waits of an external system, as sensors and "changes since" do.
+
+    A check is made at each point of the grid at which a wait is open and no earlier check of the
+    same system is under way. It takes one worker, once, and resumes all waits that it sees when it
+    ends. Tables count it at the wait that had been open for longest.
+
+    >>> sim.SharedPoll("5min", most=100).label
+    'shared poll 5 min, 100 at most'
+
+    Parameters
+    ----------
+    interval
+        Distance of the grid points.
+    most
+        Sees this many completed waits at most, the oldest completion first; the others are left
+        for the next check. None sees all.
+    anchor
+        Where the grid starts: the wall ``"clock"`` (see `Polling`), or a ``"random"`` phase of each
+        external system.
+    """
+
+    def watch(self, waits: OpenWaits) -> SimProcess:
+        """Check for all at each grid point, as long as any is open."""
+        while True:
+            yield waits.any()
+            yield waits.until(self.next_check(waits))
+            yield from waits.check(self.most)
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and legends."""
+        most = f", {self.most:,} at most" if self.most else ""
+        return f"shared poll {text_of(self.interval)}{', random' * (self.anchor == 'random')}{most}"
+
+
+@frozen(field_transformer=name_errors)
 class Callback(Deliveries, Strategy):
     """The external system finishes the step by its serial number; the server does not check.
 
@@ -486,5 +594,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "polling at": PollingAt,
     "backoff": Backoff,
     "long polling": LongPolling,
+    "server directed": ServerDirected,
+    "shared poll": SharedPoll,
     "callback with safety poll": CallbackWithSafetyPoll,
 }

@@ -173,14 +173,17 @@ class NightlyBatch(Batch, ExternalSystem):
     Parameters
     ----------
     start
-        Clock time (``"22:00"``) or five-field cron expression (``"0 22 * * 1-5"``).
+        Clock time (``"22:00"``), five-field cron expression (``"0 22 * * 1-5"``) or the clock times
+        of several runs a day in order (``["10:30", "14:45", "16:45"]``).
     item_time
         Time on one item.
     days, holidays
-        Days on which it runs, less the public holidays of a country ('DE') or part of it ('DE-BY').
+        Days on which it runs, less the public holidays of a country ('DE'), a part of it ('DE-BY')
+        or banks ('FED', 'ECB', 'NYSE').
     cut_off
         Clock time by which items must be submitted (the day before, if it is later than the
         start); by default the start itself. On a night that skips it, it is never after the start.
+        With several starts a list, one for each; what misses the last waits for the next day.
     lanes
         Items worked on at the same time.
     max_items

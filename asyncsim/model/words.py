@@ -12,7 +12,13 @@ from datetime import date
 from asyncsim.model import distributions, specifications
 from asyncsim.model.calendar import is_cron
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path
-from asyncsim.model.server import FinishPolicy, SlidingWindow, TokenBucket, WorkflowServer
+from asyncsim.model.server import (
+    FinishPolicy,
+    SharedStore,
+    SlidingWindow,
+    TokenBucket,
+    WorkflowServer,
+)
 from asyncsim.model.units import DAY, percent, text_of
 
 MOST_LISTED = 5
@@ -37,7 +43,10 @@ FIELDS = {
     "costs.service_level": "service level",
     "costs.currency": "currency",
 }  # whose words do not follow from their names
-ANSWERED = {"reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept"}
+ANSWERED = {
+    "reject": "rejected", "ignore": "ignored", "accept": "acknowledged", "buffer": "kept",
+    "keep": "kept for the next wait", "start": "starting another run",
+}  # fmt: skip
 
 
 def listed(words: Sequence[str], most: int = MOST_LISTED, joint: str = ", ") -> str:
@@ -161,6 +170,21 @@ def _checks(checks: object) -> str:
                 "sends a request that the external system answers at completion, or after "
                 f"{text_of(checks.hold)} without it; then sends the next"
             )
+        case specifications.Directed():
+            default, least, most = map(text_of, (checks.default, checks.at_least, checks.at_most))
+            error = f", with an error of about {percent(checks.error)}" if checks.error else ""
+            return (
+                f"checks after {default}, then after the pause that the external system names: the "
+                f"time that is left by its plan{error}, from {least} to {most}, or {default} while "
+                "it has none"
+            )
+        case specifications.Shared():
+            start = "midnight" if checks.anchor == "clock" else "a random moment on"
+            most = f"; sees {checks.most:,} completed ones at most" if checks.most else ""
+            return (
+                f"checks once for all waits of an external system, every {text_of(checks.interval)}"
+                f", counted from {start}{most}"
+            )
     return f"checks in a way of its own ({type(checks).__name__})"
 
 
@@ -232,13 +256,14 @@ def _link(link: specifications.Link | None, system: object) -> str:
 
 
 def _batch(batch: specifications.Batch) -> str:
-    start = f"by cron ({batch.start})" if is_cron(batch.start) else f"at {batch.start}"
+    first, *_ = batch.starts
+    start = f"by cron ({first})" if is_cron(first) else f"at {listed(batch.starts, 20)}"
     parts = [
         f"batch {start}, {days_in_words(batch.days, batch.holidays)}: "
         f"each item takes {time_in_words(batch.item_time)}, {batch.lanes:,} at a time"
     ]
     if batch.cut_off is not None:
-        parts.append(f"of items submitted by {batch.cut_off}")
+        parts.append(f"of items submitted by {listed([by for by in batch.cut_offs if by], 20)}")
     if batch.max_items is not None:
         parts.append(f"{counted(batch.max_items, 'item', 'items')} a night at most")
     if batch.end is not None:
@@ -264,7 +289,24 @@ def server_in_words(server: WorkflowServer) -> str:
             text += f"; {most:,} callbacks at most in {text_of(seconds)}"
         case TokenBucket(size, rate):
             text += f"; callbacks in bursts of {size:,} at most, then {rate}"
+    if server.has_store:
+        text += f"; {_store(server.store)}"
+    if server.slows_down:
+        text += f"; each other job makes a job {percent(server.slows_down)} longer"
+    if server.engine_delay != distributions.Fixed(0.0):
+        text += f"; a finished step goes on after {time_in_words(server.engine_delay)}"
     return text
+
+
+def _store(store: SharedStore) -> str:
+    check, callback = (
+        time_in_words(distributions.Fixed(t)) for t in (store.check_work, store.callback_work)
+    )
+    slower = f", each other job there adds {percent(store.slows_down)}" if store.slows_down else ""
+    return (
+        f"a check takes {check} and a callback {callback} of a store with "
+        f"{counted(store.writers, 'writer', 'writers')}{slower}"
+    )
 
 
 def policy_in_words(policy: FinishPolicy) -> str:

@@ -19,6 +19,7 @@ from attrs import frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.experiment.replications import distinct
+from asyncsim.model.mixed_strategies import field_name, parts_by_name
 from asyncsim.model.scenario import Scenario, changed
 from asyncsim.model.scenario_files import KIND_OF, strategy_table
 from asyncsim.model.strategies import Strategy
@@ -105,7 +106,11 @@ def made(
     new = []
     for strategy in strategies:
         fields = fields_of(strategy)
-        mine = {name: value for name, value in inner.items() if _first(name) in fields}
+        mine = {
+            field_name(strategy, name): value
+            for name, value in inner.items()
+            if _first(name) in fields
+        }
         new.append(changed(strategy, mine) if mine else strategy)
     return changed(scenario, outer) if outer else scenario, tuple(new)
 
@@ -125,6 +130,8 @@ def _first(name: str) -> str:
 
 def fields_of(strategy: Strategy | Scenario) -> set[str]:
     """Return the names of the fields of a strategy or scenario that can be changed."""
+    if isinstance(strategy, Strategy) and (parts := parts_by_name(strategy)):
+        return set(parts)  # and their fields, as in "clerk.interval"
     cls: type[Any] = type(strategy)
     return {field.alias for field in attrs.fields(cls) if field.init} if attrs.has(cls) else set()
 
@@ -137,10 +144,13 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
     >>> swept_labels(pair, ["strategy.interval"])
     ('polling', 'callback')
     """
-    inner = {_first(x.removeprefix(OF_STRATEGY)) for x in names if x.startswith(OF_STRATEGY)}
-    labels = []
+    fields = [x.removeprefix(OF_STRATEGY) for x in names if x.startswith(OF_STRATEGY)]
+    inner, labels = set(map(_first, fields)), []
     for label, strategy in strategies.items():
-        if inner & fields_of(strategy):
+        parts = parts_by_name(strategy)
+        if inner & parts.keys():
+            label = "; ".join(f"{name}: {_part_label(name, parts[name], fields)}" for name in parts)
+        elif inner & fields_of(strategy):
             kind = KIND_OF.get(type(strategy))
             label = kind or type(strategy).__name__
             alike = [one for one in strategies.values() if type(one) is type(strategy)]
@@ -151,6 +161,12 @@ def swept_labels(strategies: Mapping[str, Strategy], names: Iterable[str]) -> tu
                         label += f" {name}={value}"
         labels.append(label)
     return distinct(labels)
+
+
+def _part_label(name: str, part: Strategy, fields: Iterable[str]) -> str:
+    """Return the label of a strategy of some steps without the values that are swept."""
+    own = [field.removeprefix(f"{name}.") for field in fields if field.startswith(f"{name}.")]
+    return swept_labels({part.label: part}, [OF_STRATEGY + field for field in own])[0]
 
 
 def format_error(problem: BaseException) -> str:

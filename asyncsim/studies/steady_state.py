@@ -45,9 +45,9 @@ from asyncsim.model.arrivals import ArrivalTimes, UniformArrivals
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import findings_html, result_html
+from asyncsim.model.mixed_strategies import StrategyLike
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import DAY, DurationLike, InvalidValue, count, from_zero, percent, text_of
 from asyncsim.model.validation import argument, choice, scenario_error, with_own_tables
 
@@ -182,7 +182,7 @@ class SteadyState:
 
 def steady_state(
     scenario: Scenario,
-    strategy: Strategy,
+    strategy: StrategyLike,
     metric: str = "latency",
     *,
     length: DurationLike | None = "60 days",
@@ -256,7 +256,7 @@ def steady_state(
     >>> 40 in found.estimate  # 20 an hour for 2 hours
     True
     """
-    check_played(scenario, strategy, None)
+    strategy = check_played(scenario, strategy, None)
     check_engine(engine)
     check_confidence(confidence)
     choice("metric", metric, SERIES)

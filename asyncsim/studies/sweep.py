@@ -50,9 +50,9 @@ from asyncsim.experiment.stability import least_loads
 from asyncsim.experiment.statistics import Interval, check_confidence, mean_interval
 from asyncsim.model.distributions import Floats
 from asyncsim.model.html import findings_html, result_html
+from asyncsim.model.mixed_strategies import StrategyLike
 from asyncsim.model.random_streams import key_part
 from asyncsim.model.scenario import Scenario
-from asyncsim.model.strategies import Strategy
 from asyncsim.model.units import count, percent
 from asyncsim.model.validation import argument, cached_table, scenario_error
 from asyncsim.model.words import field_in_words, is_probability, length_in_words, with_unresumed
@@ -390,7 +390,7 @@ def _shown(value: object, time: bool, share: bool) -> str:
 def sweep(
     scenario: Scenario,
     grid: Mapping[str, Any],
-    strategies: Sequence[Strategy],
+    strategies: Sequence[StrategyLike],
     replications: int = 10,
     seed: int = 0,
     *,
@@ -459,7 +459,7 @@ def sweep(
     check_scenario(scenario)
     check_engine(engine)
     check_confidence(confidence)
-    by_label = labelled(strategies)
+    by_label = labelled(strategies, scenario)
     replications = argument("replications", replications, count)
     seed = key_part("seed", seed)
     n_jobs = jobs(n_jobs)

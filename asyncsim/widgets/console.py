@@ -30,6 +30,12 @@ ACCEPTED = {
     Answer.ACCEPTED_DUPLICATE: "was already finished; accepted again without effect.",
     Answer.ACCEPTED_LATE: "is no longer waiting; accepted without effect.",
     Answer.IGNORED_UNKNOWN: "is unknown; accepted without effect, so check the number.",
+    Answer.KEPT_DUPLICATE: "was already finished; kept for the next wait of its step.",
+    Answer.KEPT_LATE: "is no longer waiting; kept for the next wait of its step.",
+    Answer.STARTED_EARLY: "is not waiting yet, and goes on; the finish started another run.",
+    Answer.STARTED_DUPLICATE: "was already finished; the finish started another run.",
+    Answer.STARTED_LATE: "is no longer waiting; the finish started another run.",
+    Answer.STARTED_UNKNOWN: "is unknown; the finish started another run.",
 }  # what an accepted finish did
 OTHER_ACTIONS = {
     "complete": "was marked complete; the strategy notices it.",

@@ -213,7 +213,8 @@ def closed_form(strategy: Strategy, scenario: Scenario) -> dict[str, Any]:
     expected = None if found is None else closed_forms.expected(found, Fixed(1.0))
     if found is None or expected is None:
         return {"theory": None, "theory_unresumed": 0.0}
-    work = scenario.server.callback_work if found.deliveries else 0.0
+    server = scenario.server
+    work = server.engine_delay.mean + (server.callback_seconds if found.deliveries else 0.0)
     return {"theory": float(expected.latency) + work, "theory_unresumed": expected.unresolved}
 
 

@@ -455,10 +455,11 @@ class WatchedWait:
         return self._made > before
 
     def _count(self) -> int:
-        schedule = schedule_of(self._simulation.strategy)
+        simulation, call = self._simulation, self.wait.step
+        schedule = schedule_of(simulation.strategies[call])
         open_wait = self.wait.state is State.ARMED
-        if self._simulation.skipped is None or schedule is None or not open_wait:
+        if not simulation.skips(self.wait) or schedule is None or not open_wait:
             return self.wait.checks
         # Checks without worker time are not simulated: count them from the schedule
-        schedule.skip(self._step, math.nextafter(self._simulation.now, math.inf))
+        schedule.skip(self._step, math.nextafter(simulation.now, math.inf))
         return self._step.checks

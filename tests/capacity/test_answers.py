@@ -15,7 +15,7 @@ from asyncsim.experiment.statistics import interval_of, share_interval
 pytestmark = pytest.mark.slow
 
 QUIET = {"progress": False}
-SEEDS = 12
+SEEDS = times(8)
 
 
 def leaving(share, rate="100/day"):

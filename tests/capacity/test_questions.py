@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.optimize import brentq
+from thorough import times
 
 import asyncsim as sim
 
@@ -77,8 +78,8 @@ def test_the_longest_interval_is_that_of_the_closed_form_as_often_as_it_claims()
     """T/(1 - e^(-T/m)) - m = 4 min; the 80 % interval holds T in at least a fair share of seeds."""
     mean, target = 600.0, 240.0
     exact = brentq(lambda t: t / -math.expm1(-t / mean) - mean - target, 1, 3600)
-    held = 0
-    for seed in range(20):
+    held, seeds = 0, times(10)
+    for seed in range(seeds):
         answer = sim.longest_interval(
             outside(mean),
             "mean_latency <= 4min",
@@ -89,7 +90,7 @@ def test_the_longest_interval_is_that_of_the_closed_form_as_often_as_it_claims()
         )
         assert answer.value == pytest.approx(exact, rel=0.15)
         held += answer.low <= exact <= answer.high
-    assert held >= stats.binom.ppf(0.001, 20, 0.8)
+    assert held >= stats.binom.ppf(0.001, seeds, 0.8)
 
 
 def test_a_target_that_cannot_be_met_is_reported_with_the_best_value():

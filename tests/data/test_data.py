@@ -1,12 +1,16 @@
 """The files in data/ do what data/README.md says."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
+from statistics import NormalDist
 
+import numpy as np
 import pytest
 
 import asyncsim as sim
+from asyncsim.model.distributions import Empirical
 
 DATA = Path(__file__).parents[2] / "data"
 SCENARIOS = sorted(DATA.glob("*.toml"))
@@ -142,6 +146,36 @@ def test_the_log_can_stand_in_for_the_draws() -> None:
     assert len(run.waits) == 3908
     first = run.waits.set_index("serial_number").loc["5_31"]
     assert str(first["completed_at"]) == "2026-03-02 22:00:15.050000"
+
+
+def test_the_llm_batch_takes_as_long_as_its_sources_say() -> None:
+    """70 % within 1 h, 20 % within 4 h, 10 % in 8 to 24 h; the mixture that the file names."""
+    scenario = sim.Scenario.load(DATA / "llm_batch.toml")
+    provider = scenario.systems["provider"]
+    assert isinstance(provider, sim.OnlineService)
+    law = provider.item_time
+    assert isinstance(law, Empirical)
+    within = 1 - law.survival(np.array([14400.0, 28799.0, 86400.0]))
+    assert within.tolist() == pytest.approx([0.9, 0.9, 1.0])
+    assert 1 - float(law.survival(3600.0)) == pytest.approx(0.7, abs=0.06)
+    inverse = NormalDist(0, 0.6).inv_cdf
+    short = [1500 * math.exp(inverse((k + 0.5) / 70)) for k in range(70)]
+    longer = [3600 + 10800 * (k + 0.5) / 20 for k in range(20)]
+    longest = [28800 + 57600 * (k + 0.5) / 10 for k in range(10)]
+    assert list(law.values) == pytest.approx([*short, *longer, *longest], abs=3.1)
+
+
+def test_a_payment_after_the_last_cut_off_settles_on_the_next_banking_day() -> None:
+    """Friday evening and the weekend of Independence Day settle on Monday at 13:00."""
+    scenario = sim.Scenario.load(DATA / "bank_cut_offs.toml")
+    waits = sim.simulate(scenario, sim.Callback(), seed=1).waits
+    moments = set(waits["completed_at"].dt.strftime("%a %H:%M"))
+    days = ("Mon", "Tue", "Wed", "Thu", "Fri")
+    assert moments == {f"{day} {at}" for day in days for at in ("13:00", "17:00", "18:00")}
+    called = waits["armed_at"].dt.strftime("%m-%d %H:%M")
+    over = waits[(called > "07-03 16:46") & (called < "07-06 10:29")]
+    assert len(over) > 50
+    assert set(over["completed_at"].dt.strftime("%m-%d %H:%M")) == {"07-06 13:00"}
 
 
 def test_every_file_is_in_the_readme() -> None:

@@ -23,17 +23,25 @@ from asyncsim.errors import (
     UnknownSerialNumber,
     WaitExpired,
 )
-from asyncsim.model.server import FinishPolicy
+from asyncsim.model.server import AFTERWARDS, FinishPolicy
 
 policies = st.builds(
     FinishPolicy,
-    early=st.sampled_from(["reject", "buffer", "ignore"]),
+    early=st.sampled_from(["reject", "buffer", "ignore", "start"]),
     buffer_for=st.sampled_from([None, 1.0, 5.0]),
-    duplicate=st.sampled_from(["reject", "accept"]),
-    late=st.sampled_from(["reject", "accept"]),
-    unknown=st.sampled_from(["reject", "ignore"]),
+    duplicate=st.sampled_from(AFTERWARDS),
+    late=st.sampled_from(AFTERWARDS),
+    unknown=st.sampled_from(["reject", "ignore", "start"]),
 )
 picks = st.integers(0, 10**6)
+PAST = {
+    "reject": "rejected",
+    "accept": "accepted",
+    "buffer": "buffered",
+    "ignore": "ignored",
+    "keep": "kept",
+    "start": "another run",
+}
 
 
 class LifeOfWaits(RuleBasedStateMachine):
@@ -98,10 +106,9 @@ class LifeOfWaits(RuleBasedStateMachine):
             "waiting": "finished",
             "finished": f"duplicate, {policy.duplicate}",
         }.get(stage, f"late, {policy.late}")
-        past = {"reject": "rejected", "accept": "accepted", "buffer": "buffered"}
         word, _, does = expected.partition(", ")
-        done = past.get(does, "ignored")
-        assert answer.text == (f"{word}, {done}" if does else word)
+        assert answer.text == (f"{word}, {PAST[does]}" if does else word)
+        assert (answer.kept, answer.starts) == (does == "keep", does == "start")
         assert answer.accepted is (does != "reject")
         assert answer.settled is (expected != "early, reject")
         if stage == "called" and policy.early == "buffer":
@@ -114,8 +121,7 @@ class LifeOfWaits(RuleBasedStateMachine):
     @rule(text=st.sampled_from(["", "5_32", "nonsense"]))
     def finish_unknown(self, text):
         answer = self.waits.finish(text, self.now)
-        wanted = Answer.UNKNOWN if self.policy.unknown == "reject" else Answer.IGNORED_UNKNOWN
-        assert answer is wanted
+        assert answer.text == f"unknown, {PAST[self.policy.unknown]}"
 
     @precondition(lambda self: self.records)
     @rule(k=picks, state=st.sampled_from([State.TIMED_OUT, State.GAVE_UP]))
@@ -251,7 +257,7 @@ def test_an_unknown_number_is_answered_with_the_nearest_known_one():
 def test_every_answer_has_its_own_words():
     """No two answers read the same, so a log of deliveries tells them apart."""
     texts = [answer.text for answer in Answer]
-    assert len(set(texts)) == len(texts) == 10
+    assert len(set(texts)) == len(texts) == 16
 
 
 def test_a_stale_buffered_finish_makes_room_for_a_newer_one():
@@ -269,3 +275,39 @@ def test_an_answer_says_what_it_means():
     """A notebook shows it below the cell that finishes a step."""
     assert repr(Answer.FINISHED) == ("Answer.FINISHED (finished: accepted)")
     assert repr(Answer.LATE) == "Answer.LATE (late, rejected: WaitExpired)"
+
+
+def entered_again(waits, number, *, row=4, step=0):
+    """Return a new wait of a step that is entered again."""
+    wait = Wait(f"{row + 1}_{number}", row, step, number, called=0.0)
+    waits.register(wait)
+    return wait
+
+
+def test_a_kept_value_finishes_the_next_wait_of_its_step_and_no_other():
+    """The second value for 5_31 waits for 5_33; other steps and instances do not take it."""
+    waits, _ = armed(FinishPolicy(duplicate="keep"))
+    waits.finish("5_31", 2.0, {"n": 1})
+    assert waits.finish("5_31", 3.0, {"n": 2}) is Answer.KEPT_DUPLICATE
+    assert waits.finish("5_31", 3.0, {"n": 3}) is Answer.KEPT_DUPLICATE
+    for other in (entered_again(waits, 32, step=1), entered_again(waits, 31, row=5)):
+        assert waits.arm(other, 4.0) is False
+    for number, n in ((33, 2), (34, 3)):  # in order, each once
+        wait = entered_again(waits, number)
+        assert waits.arm(wait, 5.0) is True
+        assert (wait.state, wait.data) == (State.FINISHED, {"n": n})
+    assert waits.arm(entered_again(waits, 35), 6.0) is False
+
+
+def test_a_kept_value_is_for_the_open_wait_first():
+    """The late value of 5_31 is handed to 5_32, which waits already; of none it is kept."""
+    waits, wait = armed(FinishPolicy(late="keep"))
+    waits.expire(wait, 2.0)
+    assert waits.take_kept(wait, 2.0) is None
+    new = entered_again(waits, 32)
+    waits.arm(new, 3.0)
+    assert waits.finish("5_31", 4.0, {"n": 1}) is Answer.KEPT_LATE
+    assert waits.take_kept(wait, 4.0) is new
+    assert (new.state, new.closed, new.data) == (State.FINISHED, 4.0, {"n": 1})
+    assert waits.take_kept(wait, 4.0) is None
+    assert waits.open_count == 0

@@ -207,7 +207,11 @@ def test_parts_of_the_plot_are_drawn_in_its_order():
         ("callback", {}, "strategies must be a list such as"),
         (None, {}, "strategies must be a list such as"),
         (PAIR, {"precision": "0.1"}, "precision must be a finite number, got '0.1'"),
-        ([sim.Callback], {}, "strategies must hold strategies only"),
+        (
+            [sim.Callback],
+            {},
+            "strategies[0] must be a strategy such as Callback(), not a class",
+        ),
         (PAIR, {"replications": 0}, "replications must be a whole number, 1 or more, got 0"),
         (PAIR, {"replications": True}, "replications must be a whole number, 1 or more, got True"),
         (PAIR, {"precision": 5}, "precision must be a share between 0 and 1, got 5"),
@@ -343,10 +347,13 @@ def test_tables_are_the_callers_own():
     assert comparison.latencies("callback").mean() == pytest.approx(1.0)
 
 
-def test_one_strategy_counts_for_all_waits():
-    """A strategy for each step is a natural wish: the message states the rule."""
-    each = {"post": sim.Callback()}
-    with pytest.raises(sim.ScenarioError, match="the same for all waits of a run"):
-        sim.simulate(outside(), each)
-    with pytest.raises(sim.ScenarioError, match="all waits of a run have the same"):
-        sim.compare(outside(), [each])
+def test_a_strategy_for_each_step_is_one_of_the_list():
+    """A mapping in the place of the list is none: the message says where it goes."""
+    each = {"others": sim.Callback()}
+    with pytest.raises(sim.ScenarioError, match="put the mapping into a list"):
+        sim.compare(outside(), each)
+    comparison = sim.compare(outside(), [each, sim.Callback()], replications=2, progress=False)
+    assert comparison.strategies == ["others: callback", "callback"]
+    assert comparison.loses_none == comparison.strategies
+    first, second = map(comparison.latencies, comparison.strategies)
+    assert first.tolist() == second.tolist()

@@ -28,7 +28,7 @@ def assert_same(reference, compiled):
     ours, theirs = compiled.record, reference.record
     assert (ours.engine, theirs.engine) == ("compiled", "simpy")
     assert (ours.longest_queue, ours.open_count) == (theirs.longest_queue, theirs.open_count)
-    for what in ("end", "open_seconds", "connection_seconds"):
+    for what in ("end", "open_seconds", "connection_seconds", "store_seconds"):
         np.testing.assert_allclose(getattr(ours, what), getattr(theirs, what), 1e-9, WITHIN, what)
     # Added up in another order: floats of a run of months are good for a millionth
     pd.testing.assert_frame_equal(reference.server, compiled.server, rtol=1e-9, atol=1e-6)
@@ -53,7 +53,7 @@ def assert_same_table(expected, found, name):
 stops = st.none() | st.sampled_from([1.0, 3600.0, 22 * 3600.0, 86400.0, 100_000.5])
 thorough = settings(
     deadline=None,
-    max_examples=times(120 if can_compile() else 15),
+    max_examples=times(90 if can_compile() else 12),
     suppress_health_check=list(HealthCheck),
 )
 
@@ -63,6 +63,13 @@ thorough = settings(
 def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
     """Over all built-in parts, idle or busy, ties included, stopped or not."""
     assert_same(*play_both(scenario, strategy, until))
+
+
+@settings(thorough, max_examples=times(50 if can_compile() else 8))
+@given(scenarios.mixtures(), stops)
+def test_both_engines_agree_on_a_strategy_for_each_step(scenario_and_strategy, until):
+    """Schedules, held lines, free checks and callbacks share queues and workers."""
+    assert_same(*play_both(*scenario_and_strategy, until))
 
 
 @settings(thorough, max_examples=times(60 if can_compile() else 8))

@@ -23,7 +23,7 @@ TOKEN = "secret-of-these-tests"
 ME = {"Authorization": f"Bearer {TOKEN}"}
 BATCH = Path(__file__).parents[2] / "data" / "nightly_batch.sh"
 WRONG_BODIES = [b"{", b"[]", b'"x"', b"7", b"\xff", b'{"x": NaN}', b"[" * 9999, b'{"x": "\\ud800"}']
-CASES = times(40)
+CASES = times(20)
 """For each path, of requests as described and of others."""
 
 

@@ -784,3 +784,53 @@ class TestShowingItself:
         session.finish("1_31")
         assert "0 steps<" in session._repr_html_()
         assert "session.finish" not in session._repr_html_()
+
+
+class TestKeptAndStarted:
+    """An acknowledgement may hide that the value is kept, or starts another run."""
+
+    def test_the_late_value_of_the_old_number_finishes_the_new_wait(self, tmp_path):
+        """And a second one waits for the next try; a store leads to the same."""
+        path = tmp_path / "kept.db"
+        policy = sim.FinishPolicy(duplicate="keep", late="keep")
+        session = opened(approval(policy=policy), store=path, against=sim.Polling("1min"))
+        assert session.retry("5_31") == "5_32"
+        session.run_until(12.0)
+        assert session.finish("5_31", {"n": 1}) is Answer.KEPT_LATE
+        assert (session.wait("5_32")["state"], session.wait("5_32")["data"]) == (
+            "finished",
+            {"n": 1},
+        )
+        assert session.finish("6_31", {"n": 2}) is Answer.FINISHED
+        assert session.finish("6_31", {"n": 3}) is Answer.KEPT_DUPLICATE
+        session.close()
+        with sim.live(store=path) as again:
+            assert again.finish("5_31", {"n": 4}) is Answer.KEPT_LATE
+            assert again.instance(5)["outcome"] == "done"
+            assert sim.replay(path).end == again.now
+
+    def test_a_simulated_callback_of_the_old_call_finishes_the_new_wait(self):
+        """Its outside work goes on: 1 h after the first call it answers, and 5_32 resumes."""
+        session = opened(approval(policy=sim.FinishPolicy(late="keep")), hold=False)
+        session.run_until("00:30")
+        assert session.retry("5_31") == "5_32"
+        session.run_until("03:00")
+        waits = session.so_far().waits.set_index("serial_number")
+        assert waits.loc["5_32", "resumed"] == pytest.approx(4.0 + 3600.0)
+        outcomes = session.so_far().deliveries.set_index("serial_number")["outcome"]
+        assert (outcomes["5_31"], outcomes["5_32"]) == ("late, kept", "duplicate, rejected")
+
+    @pytest.mark.parametrize("number", ["5_31", "99_31"])
+    def test_another_run_starts_with_the_value(self, number, tmp_path):
+        """A second or an unknown finish starts instance 11; a reopened store has it, too."""
+        path = tmp_path / "started.db"
+        policy = sim.FinishPolicy(duplicate="start", unknown="start")
+        session = opened(approval(policy=policy), store=path)
+        session.finish("5_31", {"n": 1})
+        assert session.finish(number, {"n": 2}).starts
+        assert session.instance(11)["fields"] == {"n": 2}
+        session.close()
+        assert sim.finish_in_store(path, number, {"n": 3}).starts
+        with sim.live(store=path) as again:
+            assert again.instances_count == 12
+            assert again.instance(12)["fields"] == {"n": 3}

@@ -1,5 +1,6 @@
 """What a session plays, and whom it stands in for."""
 
+import attrs
 from plays import EARLY
 
 import asyncsim as sim
@@ -25,6 +26,13 @@ def test_status_codes_are_those_of_the_source():
     ours = sim.live(EARLY).setup
     n8n = sim.live(EARLY, profile="n8n").setup
     steps = sim.live(EARLY, profile="step functions").setup
-    assert [s.status_of(Answer.LATE) for s in (ours, n8n, steps)] == [410, 409, 410]
+    assert [s.status_of(Answer.LATE) for s in (ours, n8n, steps)] == [410, 409, 400]
     assert [s.status_of(Answer.DUPLICATE) for s in (ours, n8n, steps)] == [409, 409, 400]
-    assert [s.status_of(Answer.FINISHED) for s in (ours, n8n, steps)] == [204] * 3
+    assert [s.status_of(Answer.FINISHED) for s in (ours, n8n, steps)] == [204, 200, 204]
+    assert [s.title_of(Answer.LATE) for s in (ours, n8n, steps)] == ["", "", "TaskTimedOut"]
+
+
+def test_an_older_store_has_its_statuses_as_numbers():
+    """They are answered all the same."""
+    older = attrs.evolve(sim.live(EARLY).setup, statuses={"late": 418})
+    assert (older.status_of(Answer.LATE), older.title_of(Answer.LATE)) == (418, "")

@@ -40,7 +40,26 @@ def answers_under(policy):
         ("camunda 8", (Answer.BUFFERED, None, Answer.IGNORED_UNKNOWN, None)),
         ("argo", (Answer.EARLY, Answer.DUPLICATE, Answer.UNKNOWN, Answer.LATE)),
         ("n8n", (Answer.EARLY, Answer.DUPLICATE, Answer.UNKNOWN, Answer.LATE)),
-        ("dbos", (Answer.BUFFERED, TWICE, Answer.UNKNOWN, Answer.ACCEPTED_LATE)),
+        ("dbos", (Answer.BUFFERED, Answer.KEPT_DUPLICATE, Answer.UNKNOWN, Answer.KEPT_LATE)),
+        ("temporal signal", (Answer.BUFFERED, Answer.KEPT_DUPLICATE, Answer.UNKNOWN, None)),
+        ("restate awakeable", (None, TWICE, Answer.IGNORED_UNKNOWN, Answer.ACCEPTED_LATE)),
+        ("restate promise", (Answer.BUFFERED, Answer.DUPLICATE, None, Answer.LATE)),
+        ("airflow approval", (None, Answer.DUPLICATE, Answer.UNKNOWN, Answer.LATE)),
+        ("prefect", (Answer.IGNORED_EARLY, TWICE, Answer.UNKNOWN, Answer.ACCEPTED_LATE)),
+        (
+            "langgraph",
+            (Answer.STARTED_EARLY, TWICE, Answer.STARTED_UNKNOWN, Answer.ACCEPTED_LATE),
+        ),
+        (
+            "durable task",
+            (Answer.BUFFERED, Answer.KEPT_DUPLICATE, Answer.UNKNOWN, Answer.ACCEPTED_LATE),
+        ),
+        ("lambda durable", (None, Answer.DUPLICATE, Answer.UNKNOWN, Answer.LATE)),
+        ("trigger", (Answer.BUFFERED, TWICE, None, None)),
+        ("vercel", (Answer.EARLY, Answer.DUPLICATE, Answer.UNKNOWN, Answer.LATE)),
+        ("upstash", (Answer.IGNORED_EARLY, None, None, None)),
+        ("inngest", (Answer.IGNORED_EARLY, None, None, None)),
+        ("kestra", (Answer.EARLY, Answer.DUPLICATE, None, Answer.LATE)),
     ],
 )
 def test_the_policy_does_what_the_table_says(name, expected):
@@ -147,3 +166,82 @@ def test_both_engines_answer_alike(name):
 def test_marks_are_seen_as_pandas_shows_the_table():
     """A cell of 50 characters or more loses its end there, and so its mark."""
     assert max(map(len, sim.profiles().to_numpy().ravel())) < 50
+
+
+def test_what_was_run_says_in_which_version_and_when():
+    """A measured answer without them could not be repeated; others name a source."""
+    for name, profile in PROFILES.items():
+        measured = any(getattr(profile, kind).mark == "R" for kind in KINDS)
+        assert not measured or (profile.version and profile.date == "2026-11"), name
+        assert profile.source, name
+        assert name == "k2" or profile.source in str(profile)
+    assert {"version", "date", "source"} < set(sim.profiles().columns)
+
+
+MINE = """
+["our bus"]
+name = "Our message bus"
+version = "7"
+early = "kept [R]"
+late = "410 [V]"
+policy = { early = "buffer" }
+statuses = { finished = 202, late = "410 Closed" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("rest", "ending"), [("", ""), (MINE.replace("our bus", "another"), ":Our_Bus")]
+)
+def test_a_file_of_your_own_is_read_wherever_a_profile_is_named(rest, ending, tmp_path):
+    """Its only profile, or one of several by name; what it leaves out is not verified."""
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE + rest, encoding="utf-8")
+    run = sim.simulate(EARLY, sim.Callback(), profile=f"{path}{ending}")
+    assert set(run.deliveries["outcome"]) == {"early, buffered"}
+    profile = profile_named(f"{path}{ending}")
+    assert profile.assumed == ("duplicate", "unknown")
+    assert "Our message bus (7)" in str(profile)
+    assert sim.profiles(path).loc["our bus", "late"] == "410 [V]"
+    assert len(sim.profiles(path)) > len(sim.profiles())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('late = "gone"', r"Profile.late must end with how well it is known, as '409 \[V\]' does"),
+        ('lat = "x [V]"', "line 9: our bus: Profile has no key 'lat'; did you mean 'late'"),
+        ('assumed = ["lat"]', "Profile.assumed must be one of .*did you mean 'late'"),
+        ("check_operations = -1", "Profile.check_operations must not be negative"),
+        ("statuses = { lat = 404 }", "Profile.statuses must have the keys .*did you mean 'late'"),
+        ("statuses = { late = 4 }", "must have an HTTP status such as 404 or '404 NOT_FOUND' at"),
+        ("statuses = { late = 204 }", r"statuses\['late'\] must be at least 400, as late is rej"),
+        ('policy = { early = "bufer" }', "our bus.policy: FinishPolicy.early .*did you mean 'buff"),
+        ("statuses = 404", "Profile.statuses must map kinds of finishes to statuses such as"),
+    ],
+)
+def test_a_mistake_in_a_file_of_profiles_is_named(line, message, tmp_path):
+    """With its line, what would be right, and the nearest word."""
+    path = tmp_path / "mine.toml"
+    key = line.partition(" ")[0]
+    text = "\n".join(one for one in MINE.splitlines() if not one.startswith(f"{key} "))
+    path.write_text(f"{text}\n{line}\n", encoding="utf-8")
+    with pytest.raises(sim.ScenarioError, match=message):
+        profile_named(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "ending", "message"),
+    [
+        (MINE + MINE.replace("our bus", "it"), "", "must name one of the profiles.*toml:our bus'"),
+        ("", "", "the file .it has none."),
+        (MINE, ":our bsu", "must be one of 'our bus', .*did you mean 'our bus'"),
+        ("x = 1", "", "line 1: x: must be a table"),
+        ("[x", "", "line 1 is not valid TOML"),
+    ],
+)
+def test_a_file_that_names_no_one_profile_is_refused(text, ending, message, tmp_path):
+    """With those it has."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(sim.ScenarioError, match=message):
+        sim.simulate(EARLY, sim.Callback(), profile=f"{path}{ending}")

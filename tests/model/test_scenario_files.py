@@ -255,7 +255,7 @@ TYPOS = {  # what stood there, what stands there now, the place, the problem
         '"buffer"',
         '"bufer"',
         "server.policy: ",
-        "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore', got 'bufer'; "
+        "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore', 'start', got 'bufer'; "
         "did you mean 'buffer'?",
     ),
     "reference": (

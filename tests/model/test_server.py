@@ -41,7 +41,7 @@ from asyncsim.model.units import InvalidValue
         (lambda: WorkflowServer(callback_work=True), "WorkflowServer.callback_work must be a"),
         (
             lambda: FinishPolicy(early="bufer"),
-            "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore', got 'bufer'; "
+            "FinishPolicy.early must be one of 'reject', 'buffer', 'ignore', 'start', got 'bufer'; "
             "did you mean 'buffer'?",
         ),
         (lambda: FinishPolicy(duplicate="ignore"), "FinishPolicy.duplicate must be one of"),

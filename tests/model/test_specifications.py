@@ -44,6 +44,8 @@ EXAMPLES = {
     sim.PollingAfter: sim.PollingAfter(["8h", "1min"]),
     sim.PollingAt: sim.PollingAt(["22:15", "23:00"], days="Mon-Fri"),
     sim.LongPolling: sim.LongPolling("30s"),
+    sim.ServerDirected: sim.ServerDirected("1min", at_least="2s", at_most="2h", error=0.3),
+    sim.SharedPoll: sim.SharedPoll("1min", most=5, anchor="random"),
     sim.CallbackWithSafetyPoll: sim.CallbackWithSafetyPoll("2s", loss=0.5, every="10min"),
     sim.NightlyBatch: sim.NightlyBatch("22:00", "1s", lanes=2, end="23:00", results="at end"),
     sim.OnlineService: sim.OnlineService("2s", lanes=3),
@@ -306,9 +308,9 @@ def herd_theory(strategy):
 
 
 STRATEGY_READERS = {
-    "compiled engine": (lambda one: not unplayed(scenario(), one), {*"GIPCHDB"}),
+    "compiled engine": (lambda one: not unplayed(scenario(), one), {*"GIPCHASDB"}),
     "closed form": (lambda one: one.expected(60.0) is not None, {*"GIPHDB"}),
-    "bounds": (lambda one: not unbounded(scenario(), one), {*"GIPCHDB"}),
+    "bounds": (lambda one: not unbounded(scenario(), one), {*"GIPCHASDB"}),
     "explorer": (explorer_theory, {*"GIPHDB"}),
     "fast-forward": (fast_forward, {*"GIPCB"}),
     "herd": (herd_theory, {*"D"}),
@@ -320,6 +322,8 @@ KINDS = {
     "P": sim.PollingAfter(["1min"]),
     "C": sim.PollingAt(["22:15"]),
     "H": sim.LongPolling("30s"),
+    "A": sim.ServerDirected("1min"),
+    "S": sim.SharedPoll("1min"),
     "D": sim.Callback("2s"),
     "B": sim.CallbackWithSafetyPoll("2s", every="1min", anchor="random"),
     "unknown checks": Gambler(),

@@ -30,6 +30,8 @@ from asyncsim.model.strategies import (
     LongPolling,
     Polling,
     PollingAt,
+    ServerDirected,
+    SharedPoll,
     Strategy,
 )
 from asyncsim.model.units import text_of
@@ -255,6 +257,8 @@ def test_durations_in_labels(seconds, text):
         (Backoff(), "backoff 1 s x 2 up to 1 h"),
         (Backoff(jitter="full", cap="1min"), "backoff 1 s x 2 up to 1 min, full jitter"),
         (LongPolling("30s"), "long polling 30 s"),
+        (ServerDirected("1min", error=0.25), "server directed 1 min, error 0.25"),
+        (SharedPoll("5min", most=2000), "shared poll 5 min, 2,000 at most"),
         (Callback(), "callback"),
         (Backoff(cap=None), "backoff 1 s x 2 uncapped"),
         (Callback(loss=0.02), "callback, 2 % lost"),
@@ -276,7 +280,9 @@ def test_expectations_are_numbers_or_nothing(strategy, external):
         assert (
             getattr(strategy, "limit", None) is not None
             or getattr(strategy, "jitter", 0) not in (0, "none")
-            or isinstance(strategy, CallbackWithSafetyPoll | PollingAt)
+            or isinstance(
+                strategy, CallbackWithSafetyPoll | PollingAt | ServerDirected | SharedPoll
+            )
             or getattr(strategy, "window", None) is not None
             or (getattr(strategy, "first", None) and strategy.anchor != "arming")
         )

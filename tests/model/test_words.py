@@ -95,6 +95,17 @@ DISTRIBUTION_WORDS = {
             "from the end of the check before",
         ),
         (
+            sim.ServerDirected("20s", error=0.3),
+            "checks after 20 s, then after the pause that the external system names: the time that "
+            "is left by its plan, with an error of about 30 %, from 1 s to 1 h, or 20 s while it "
+            "has none",
+        ),
+        (
+            sim.SharedPoll("5min", most=100),
+            "checks once for all waits of an external system, every 5 min, counted from midnight; "
+            "sees 100 completed ones at most",
+        ),
+        (
             sim.LongPolling("30s"),
             "sends a request that the external system answers at completion, or after 30 s "
             "without it; then sends the next",
