@@ -93,6 +93,22 @@ def test_notifications_of_an_approval_are_not_relied_on() -> None:
     assert both.loc[seen, "latency"].max() <= 30 + 1
 
 
+def test_a_sensor_that_is_rescheduled_checks_more_rarely() -> None:
+    """Its interval counts from the end of a check; the next step begins 1.4 s later, too."""
+    scenario = sim.Scenario.load(DATA / "airflow_sensor.toml")
+    deferred, again, push = (
+        sim.simulate(scenario.replace(**{"server.poll_work": work}), strategy, seed=1).waits
+        for work, strategy in (
+            (0, sim.Polling("60s")),
+            (1, sim.PollingAfter(["60s"], loop="1.5s")),
+            (0, sim.Callback()),
+        )
+    )
+    ratio = again["checks"].sum() / deferred["checks"].sum()
+    assert ratio == pytest.approx(60 / 62.5, abs=0.01)
+    assert push["latency"].max() == pytest.approx(1.4)
+
+
 def test_the_herd_runs_into_the_limit() -> None:
     """1,500 get through at once; those who were refused come again together.
 
