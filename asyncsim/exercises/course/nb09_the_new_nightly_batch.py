@@ -114,8 +114,8 @@ def the_others() -> tuple[str, str]:
     right = "b" if resumed <= LATE < armed else "a"
     never = float(played["unresumed_share"]["mean"].iloc[0])
     return right, (
-        f"Of those that resume, 95 of 100 are at most {resumed:.0f} s late; of all, {100 * never:.1f} % "
-        "never resume, and so the 95th percentile of all is infinite."
+        f"Of those that resume, 95 of 100 are at most {resumed:.0f} s late; of all, "
+        f"{100 * never:.1f} % never resume, and so the 95th percentile of all is infinite."
     )
 
 
