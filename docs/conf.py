@@ -48,7 +48,9 @@ viewcode_line_numbers = True
 
 # --- pages that run -----------------------------------------------------------------------------
 nb_execution_mode = "force"  # a cache would not notice that asyncsim has changed
-nb_execution_excludepatterns = ["notebooks/*"] if tags.has("quick") else []  # noqa: F821
+# tests/notebooks and tests/docs/test_situations.py run these
+other_tests_run = ["notebooks/*", "docs/situations.md"]
+nb_execution_excludepatterns = other_tests_run if tags.has("quick") else []  # noqa: F821
 nb_execution_timeout = 300
 # Without this the client logs each page, and its kernel warns about unencrypted connections
 logging.getLogger("traitlets").setLevel(logging.WARNING)
@@ -109,6 +111,7 @@ docs/speed
 
 docs/how_the_engines_work
 docs/claims
+docs/situations
 docs/facilitator
 docs/in_the_browser
 docs/glossary

@@ -75,6 +75,40 @@ def test_the_person_has_easter_off() -> None:
     assert not days & {"04-03", "04-04", "04-05", "04-06"}
 
 
+def test_notifications_of_an_approval_are_not_relied_on() -> None:
+    """A fifth of them is lost: alone they leave agents to the time-out, a poll beside them not."""
+    scenario = sim.Scenario.load(DATA / "agent_approval.toml")
+    alone, both = (
+        sim.simulate(scenario, strategy, seed=1).waits
+        for strategy in (
+            sim.Callback(loss=0.2),
+            sim.CallbackWithSafetyPoll(loss=0.2, every="30s"),
+        )
+    )
+    unseen = alone["completed"] < alone["closed"] - 1
+    assert 0.15 < unseen.mean() < 0.25
+    assert set(alone.loc[unseen, "outcome"]) == {"timed out"}
+    seen = both["completed"] < both["closed"]
+    assert set(both.loc[seen & (both["outcome"] != "resumed"), "outcome"]) <= {"timed out"}
+    assert both.loc[seen, "latency"].max() <= 30 + 1
+
+
+def test_a_sensor_that_is_rescheduled_checks_more_rarely() -> None:
+    """Its interval counts from the end of a check; the next step begins 1.4 s later, too."""
+    scenario = sim.Scenario.load(DATA / "airflow_sensor.toml")
+    deferred, again, push = (
+        sim.simulate(scenario.replace(**{"server.poll_work": work}), strategy, seed=1).waits
+        for work, strategy in (
+            (0, sim.Polling("60s")),
+            (1, sim.PollingAfter(["60s"], loop="1.5s")),
+            (0, sim.Callback()),
+        )
+    )
+    ratio = again["checks"].sum() / deferred["checks"].sum()
+    assert ratio == pytest.approx(60 / 62.5, abs=0.01)
+    assert push["latency"].max() == pytest.approx(1.4)
+
+
 def test_the_herd_runs_into_the_limit() -> None:
     """1,500 get through at once; those who were refused come again together.
 

@@ -35,11 +35,13 @@ def design(workers, strategy, poll_work="20ms"):
 
 
 SAFETY_POLL = sim.CallbackWithSafetyPoll(**SAFE, every="15min")
+UP_TO_FOUR = ["10min", *["5min"] * 47]  # hours
 PROPERTIES = {
     "02 out of step": sim.Polling("1h", "random"),
     "02 bad day": lossy(5),
     "05 wide enough": sim.Callback(sim.uniform(0, "10min")),
     "08 your design": design(5, SAFETY_POLL),
+    "09 a better schedule": sim.PollingAfter([*UP_TO_FOUR, "4h", *["1h"] * 7, "5min"]),
 }
 """A right answer for each exercise that is measured."""
 SECRETS = {
@@ -47,6 +49,7 @@ SECRETS = {
     "02 bad day": ("5 retries", "6 attempts", "one is missing", "1 more"),
     "05 wide enough": ("10min", "9 min", "nine minutes", "550"),
     "08 your design": ("safety poll", "15min", "5 workers", "five workers"),
+    "09 a better schedule": ("47", "seven hourly"),
 }
 """Words that would give the answer away."""
 
@@ -371,6 +374,44 @@ TABLE = {
         (design(5, sim.CallbackWithSafetyPoll("1s", every="15min")), "loss=0.02"),
         (design(5, SAFETY_POLL, poll_work=0), "poll_work='20ms'"),
         (design(5, sim.LongPolling("1h")), "hold no connections"),
+    ],
+    "09 how rare": [
+        (120, "that is polling alone"),
+        (2000, "after half an interval"),
+        ("1min", "the *mean of all*"),
+        (65.6, "in minutes"),
+        (1.093, "in hours"),
+        (7870, "a whole interval where half"),
+        ("1h", "close, but too small"),
+        (0, "zero is too small"),
+        (-5, "That is negative"),
+        ("often", "a duration: seconds as a number"),
+        (sim.Polling("1h"), "a strategy (Polling)"),
+    ],
+    "09 a better schedule": [
+        (sim.PollingAfter(["5min"]), "look where many checks find few batches"),
+        (sim.PollingAfter(["10min"]), "50.3 % of the batches"),
+        (sim.PollingAfter(["1h"]), "fewer than 95 of 100"),
+        (sim.PollingAfter(["15min", "5min"]), "27.9 checks, more than 20"),
+        (sim.PollingAfter([*UP_TO_FOUR, "4h", "5min"]), "24.2 checks"),
+        (sim.PollingAfter([*UP_TO_FOUR, "4h", "1h"]), "90.9 % of the batches"),
+        (sim.PollingAfter([*UP_TO_FOUR, "11h", "5min"]), "more than an hour"),
+        (sim.PollingAfter(["5min"], limit=9), "a schedule such as"),
+        (sim.Polling("5min"), "a strategy (Polling)"),
+        (["10min", "5min"], "a schedule such as"),
+    ],
+    "09 the others": [
+        ("a", "of the batches that resumed"),
+        ("c", "the next one belongs to another"),
+        ("(c)", "the next one belongs to another"),
+        (" A ", "Those that never do have no latency"),
+        ("d", "There is no statement (d)"),
+        ("ac", "Only one of the statements is right"),
+        ("Yes", "its letter is enough"),
+        ("too many never resume", "its letter is enough"),
+        (True, "yes or no"),
+        (2, "That is a number"),
+        (["a"], "a single answer has no list around it"),
     ],
 }
 """Wrong answers to each exercise, and words that the feedback must contain."""

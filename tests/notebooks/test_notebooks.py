@@ -95,6 +95,7 @@ def test_there_are_notebooks() -> None:
         "06_capacity_analysis",
         "07_bring_your_own_log",
         "08_workshop_capstone",
+        "09_the_new_nightly_batch",
     }
     assert stems <= {path.stem for path in NOTEBOOKS}
     assert {path.stem for path in SOLUTIONS} == set(CHAPTERS)
