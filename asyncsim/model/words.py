@@ -264,6 +264,8 @@ def server_in_words(server: WorkflowServer) -> str:
             text += f"; {most:,} callbacks at most in {text_of(seconds)}"
         case TokenBucket(size, rate):
             text += f"; callbacks in bursts of {size:,} at most, then {rate}"
+    if server.timeout_sweep is not None:
+        text += f"; deadlines are noticed every {text_of(server.timeout_sweep)}"
     return text
 
 
@@ -325,8 +327,9 @@ def _waiting(step: AsyncStep) -> list[str]:
         (response.rejected, "are rejected", step.on_rejected),
     ):
         words += [f"{percent(share)} of the calls {what}: {_path(path)}"] if share else []
-    if step.timeout is not None:
-        words.append(f"after {text_of(step.timeout)}: {_path(step.on_timeout)}")
+    if step.limits:
+        end = ", and the work is withdrawn" if step.withdraw else ""
+        words.append(f"{step.deadlines_in_words}: {_path(step.on_timeout)}{end}")
     return words
 
 
