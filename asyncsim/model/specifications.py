@@ -112,7 +112,7 @@ def grid_index(anchor: float, interval: float, after: float) -> int:
 
 def noticed_at(due: float, sweep: float | None) -> float:
     """Return when a deadline is noticed: at once, or by the first sweep that is not before it."""
-    if not sweep:
+    if not sweep or due == math.inf:
         return due
     k = grid_index(0.0, sweep, due)
     return (k - 1) * sweep if (k - 1) * sweep >= due else k * sweep
