@@ -92,6 +92,8 @@ class _Walk:
     system: str | None = None  # counts its items in place of the workers' seconds
 
     def through(self, path: Path) -> tuple[float, float]:
+        if self.scenario.process.timeout is not None:  # an instance may end anywhere
+            return 0.0, 0.0
         if isinstance(path, str):
             return 0.0, 0.0 if path == "fail" else 1.0
         work, chance = 0.0, 1.0
@@ -129,12 +131,13 @@ class _Walk:
             (response.done, *self.through(step.on_done)),
             (response.rejected, *self.through(step.on_rejected)),
         ]
-        if step.timeout is not None and step.arm == "before call" and not self.all_resume:
+        in_call = bool(step.limits) and (step.arm == "before call" or step.limits != ["timeout"])
+        if in_call and not self.all_resume:
             work, on = self.through(step.on_timeout)  # it may be over before there is a response
             ways = [(p, min(w, work), min(c, on)) for p, w, c in ways]
         own = step.call_work.mean
         if self.system is not None:
-            sure = step.timeout is None or step.arm != "before call"
+            sure = not in_call and not step.withdraw
             own = response.accepted if sure and self.system == step.system else 0.0
         work = own + sum(p * w for p, w, _ in ways)
         return work, sum(p * c for p, _, c in ways)
@@ -142,7 +145,7 @@ class _Walk:
     def _wait(self, step: AsyncStep) -> tuple[float, float]:
         work, on = self.through(step.on_accepted)
         chance = 1.0 if self.all_resume else self._chance(step)
-        late, after = (0.0, 0.0) if step.timeout is None else self.through(step.on_timeout)
+        late, after = self.through(step.on_timeout) if step.limits else (0.0, 0.0)
         least = min(self._notice, chance * self._notice + (1 - chance) * late)
         return work + on * least, on * (chance + (1 - chance) * after)
 
@@ -167,8 +170,10 @@ class _Walk:
                     return 0.0
             case _:
                 return 0.0
-        if step.timeout is None:
+        if not step.limits:
             return 1.0
+        if step.timeout is None or step.limits != ["timeout"]:
+            return 0.0
         # In time for sure only without what may be busy: a worker to notice, a lane outside
         service = single_link(self.scenario.systems[step.system])
         if not isinstance(service, Service) or service.lanes is not None:
@@ -281,4 +286,6 @@ def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection
     if not scenario.server.poll_work:
         return False
     calls = scenario.process.of_type(AsyncStep)
-    return any(step.timeout is None for step in calls if step.system in systems)
+    if scenario.process.timeout is not None:
+        return False
+    return any(not step.limits for step in calls if step.system in systems)

@@ -102,10 +102,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     if kind == state.WORK_ENDED:
         work_ended(s, row, payload)
     elif kind == ARRIVAL:
-        if s.instance_timeout >= 0.0:
-            due = waits.noticed(s, s.now + s.instance_timeout)
-            push(s, due, state.TIMEOUT, row << ROW_SHIFT, s.waits + row)
-        waits.go_on(s, s.start_node)
+        arrive(s, row)
     elif kind == state.SYSTEM:
         systems.system_event(s, payload)
     elif kind == state.DELIVERY:
@@ -119,15 +116,30 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.ARMING:
         arm(s, payload)
     elif kind == state.TIMEOUT:
-        if payload < s.waits:
-            waits.expire(s, payload, state.TIMED_OUT)
-        else:
-            end_instance(s, payload - s.waits, state.IS_LATE)
+        timed_out(s, payload)
     elif kind == state.COLLECTION:
         systems.collect(s, payload)
     elif kind == state.LAST_LOOK:
         seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
         waits.answered(s, payload, seen)
+
+
+@kernel
+def arrive(s: RunState, row: int) -> None:
+    """Start an instance, and set its own deadline."""
+    if s.instance_timeout >= 0.0:
+        due = waits.noticed(s, s.now + s.instance_timeout)
+        push(s, due, state.TIMEOUT, row << ROW_SHIFT, s.waits + row)
+    waits.go_on(s, s.start_node)
+
+
+@kernel
+def timed_out(s: RunState, payload: int) -> None:
+    """End a wait, or an instance, at its deadline."""
+    if payload < s.waits:
+        waits.expire(s, payload, state.TIMED_OUT)
+    else:
+        end_instance(s, payload - s.waits, state.IS_LATE)
 
 
 @inner_kernel

@@ -34,7 +34,11 @@ def simulated(scenario, strategy, instant, draws=None):
 
 @pytest.mark.slow
 @settings(max_examples=times(40), suppress_health_check=list(HealthCheck))
-@given(scenarios.scenarios(), scenarios.strategies(), st.lists(st.floats(60, 90_000), max_size=4))
+@given(
+    scenarios.scenarios() | scenarios.scenarios(deadlines=True),
+    scenarios.strategies(),
+    st.lists(st.floats(60, 90_000), max_size=4),
+)
 def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
     """Stopped anywhere and continued, under any strategy, with every kind of system."""
     session = sim.live(scenario, strategy)
