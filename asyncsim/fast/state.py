@@ -112,8 +112,8 @@ FIELDS = _fields(
     ("ints", "call_node arms_before can_reject first_system times_at"),
     ("ints", "on_accepted on_done on_rejected on_timeout on_resumed"),
     # Deadlines (negative for none): of an instance, of steps, by the clock (of a call from its
-    # `until_at` on in `untils`); how often they are noticed; whether there are any but those of open
-    # waits, whether work is withdrawn; calls accepted whose wait is not armed before other steps
+    # `until_at` on in `untils`); how often they are noticed; whether there are others than those of
+    # open waits, whether work is withdrawn; accepted calls not armed before other steps
     ("float", "instance_timeout sweep"),
     ("int", "deadlines withdrawals"),
     ("floats", "step_timeout untils"),

@@ -65,7 +65,7 @@ def test_both_engines_agree_instance_by_instance(scenario, strategy, until):
     assert_same(*play_both(scenario, strategy, until))
 
 
-@settings(thorough, max_examples=times(60 if can_compile() else 8))
+@settings(thorough, max_examples=times(30 if can_compile() else 8))
 @given(scenarios.scenarios(deadlines=True), scenarios.strategies(), stops)
 def test_both_engines_agree_on_deadlines(scenario, strategy, until):
     """Of steps, of instances and by the clock, at once or by a sweep; work goes on or not."""
