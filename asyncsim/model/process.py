@@ -154,9 +154,9 @@ class AsyncStep(Element):
         The step times out at the next such clock time after the instance has reached it
         (``"17:00"``, or a cron expression such as ``"0 17 * * 1-5"``).
     withdraw
-        Whether a wait that is over without its completion withdraws the outside work: the item
-        leaves the queue of its system, or the lane (the person) at work on it is free at once. By
-        default the work goes on, and its callback is late.
+        Whether a wait that times out, is given up or cancelled withdraws the outside work: the
+        item leaves the queue, or the lane (the person) at work on it is free at once; a batch
+        drops what it has collected. By default the work goes on, and its callback is late.
     on_accepted
         Steps executed after the call was accepted and before the wait is armed: the process reacts
         to the response while the external system already works.
