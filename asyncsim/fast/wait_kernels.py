@@ -166,13 +166,12 @@ def withdraw(s: RunState, w: int) -> None:
     if taken:
         free_lane(s, system)
         return
-    place, last = s.queue_at[system] + s.queue_head[system], s.queue_at[system]
-    while s.queue[place] != w:
+    place = first = s.queue_at[system] + s.queue_head[system]
+    while s.queue[place] != w:  # mostly it is among the oldest
         place += 1
-    s.queue_tail[system] -= 1
-    last += s.queue_tail[system]
-    for k in range(place, last):
-        s.queue[k], s.submitted[k] = s.queue[k + 1], s.submitted[k + 1]
+    for k in range(place, first, -1):
+        s.queue[k], s.submitted[k] = s.queue[k - 1], s.submitted[k - 1]
+    s.queue_head[system] += 1
 
 
 @kernel
