@@ -114,11 +114,24 @@ def responses(draw: st.DrawFn) -> Response:
     return Response(accepted=1.0 - done - rejected, done=done, rejected=rejected)
 
 
+_deadlines = st.fixed_dictionaries(
+    {},
+    optional={
+        "step_timeout": long_times | positive_times,
+        "until": st.sampled_from(["08:20", "02:30", "22:10", "*/20 * * * *", "5 22-23 * * 1-5"]),
+        "withdraw": st.booleans(),
+    },
+)
+
+
 class _Writer:
     """Writes the elements of one process, each with a name of its own."""
 
-    def __init__(self, systems: list[str], prefixes: st.SearchStrategy[str]) -> None:
+    def __init__(
+        self, systems: list[str], prefixes: st.SearchStrategy[str], deadlines: bool = False
+    ) -> None:
         self.systems = systems
+        self.deadlines = deadlines
         self.prefixes = prefixes
         self.numbers: Iterator[int] = itertools.count(1)
 
@@ -153,10 +166,15 @@ class _Writer:
             arm_delay=draw(times) if arm == "after call" else 0.0,
             response=draw(st.just(Response()) | responses()),
             timeout=draw(st.none() | long_times),
+            **(draw(_deadlines) if self.deadlines else {}),
+            on_accepted=self.between(draw) if self.deadlines and arm == "after call" else [],
             on_done=self.path(draw, depth),
             on_rejected=self.path(draw, depth),
             on_timeout=self.path(draw, depth),
         )
+
+    def between(self, draw: st.DrawFn) -> list[Element]:
+        return [self.step(draw, 0)] if draw(st.booleans()) else []
 
     def choice(self, draw: st.DrawFn, depth: int) -> Element:
         share = draw(shares)
@@ -270,8 +288,8 @@ def arrivals() -> st.SearchStrategy[Arrivals]:
 
 
 @st.composite
-def servers(draw: st.DrawFn) -> WorkflowServer:
-    """Make workflow servers, some of them slow, some with a limit on callbacks."""
+def servers(draw: st.DrawFn, sweeps: bool = False) -> WorkflowServer:
+    """Make workflow servers, some of them slow, some with a limit on callbacks, or a sweep."""
     policy = FinishPolicy(
         early=draw(st.sampled_from(["reject", "buffer", "ignore", "start"])),
         buffer_for=draw(st.none() | positive_times),
@@ -280,6 +298,7 @@ def servers(draw: st.DrawFn) -> WorkflowServer:
         unknown=draw(st.sampled_from(["reject", "ignore", "start"])),
     )
     work = st.sampled_from([0.0, 0.01, 1.0, 10.0])
+    sweep = draw(st.none() | st.sampled_from([60.0, 700.0])) if sweeps else None
     return WorkflowServer(
         draw(st.integers(1, 3)),
         draw(work),
@@ -288,6 +307,7 @@ def servers(draw: st.DrawFn) -> WorkflowServer:
         draw(st.none() | limits),
         engine_delay=draw(st.just(Fixed(0.0)) | laws()),
         **draw(bottlenecks()),
+        timeout_sweep=sweep,
     )
 
 
@@ -303,22 +323,28 @@ def bottlenecks() -> st.SearchStrategy[dict[str, object]]:
 def scenarios(
     draw: st.DrawFn,
     prefixes: st.SearchStrategy[str] = st.just(""),  # noqa: B008
+    deadlines: bool = False,
 ) -> Scenario:
     """Make small scenarios: some `MOST_INSTANCES` instances that arrive within a day or two.
 
     `prefixes` are put before the names of steps and systems. Every scenario waits at least once.
+    With `deadlines` of every kind, noticed at once or by a sweep; outside work may be withdrawn.
     """
     names = [f"{draw(prefixes)}system {k}" for k in range(draw(st.integers(1, 2)))]
-    writer = _Writer(names, prefixes)
+    writer = _Writer(names, prefixes, deadlines)
     steps = [*writer.elements(draw, depth=1), writer.async_step(draw, depth=1)]
+    whole = st.none() | long_times if deadlines else st.none()
     return Scenario(
         name=writer.name(draw, "scenario"),
         process=Process(
-            writer.name(draw, "process"), steps, first_activation=draw(st.sampled_from([1, 30]))
+            writer.name(draw, "process"),
+            steps,
+            first_activation=draw(st.sampled_from([1, 30])),
+            timeout=draw(whole),
         ),
         systems={name: draw(systems()) for name in names},
         arrivals=draw(arrivals()),
-        server=draw(servers()),
+        server=draw(servers(deadlines)),
         start=draw(st.sampled_from(STARTS)),
         length=draw(st.sampled_from([DAY, 2 * DAY])),
         zone=draw(st.sampled_from([None, "Europe/Berlin"])),

@@ -264,7 +264,7 @@ def test_words_that_mean_nothing_are_refused(read, words):
         (lambda: sim.Polling(), "Polling lacks the argument 'interval' (it has interval, anchor"),
         (
             lambda: sim.Process([STEP]),
-            "Process lacks the argument 'steps' (it has name, steps, first_activation=…)",
+            "Process lacks the argument 'steps' (it has name, steps, first_activation=…, ",
         ),
         (lambda: sim.Step("a", "1s", "2s"), "Step was given too many positional arguments (it has"),
         (

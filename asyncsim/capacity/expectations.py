@@ -116,20 +116,21 @@ class Expectations:
 
     def _items(self, name: str) -> float:
         """Return the items of a week that a system is certainly asked for."""
-        certain = [call for call in self.noticing.asked_by[name] if call.name in self.flow.sure]
+        calls = self.noticing.asked_by[name]
+        certain = [call for call in calls if call.name in self.flow.sure and not call.withdraw]
         visits = [self.flow.visits[call.name] * call.response.accepted for call in certain]
         return self.per_week * sum(visits)
 
     def _system_load(self, name: str) -> Estimate:
         calls, doubt = self.noticing.asked_by[name], self.flow.doubt
-        at_least = any(call.name not in self.flow.sure for call in calls)
+        at_least = any(call.name not in self.flow.sure or call.withdraw for call in calls)
         load = load_of(self._items(name), *self.capacity[name])
         if math.isnan(load):
             kind = type(self.scenario.systems[name]).__name__
             return estimate(name, LOAD, "1", f"{kind} has no specification")
         unlimited = "any number at once" if math.isinf(self.capacity[name][0]) else ""
         share = f"items per week, as a share of its capacity{self._condition}"
-        why = doubt if at_least else unlimited or share
+        why = doubt or "work may be withdrawn" if at_least else unlimited or share
         return estimate(name, LOAD, "1", (load, "offered load", why), at_least)
 
     @property

@@ -84,6 +84,7 @@ def flow_of(noticing: Noticing, most: Mapping[str, float], stuck: Collection[str
     """Return the flow of a scenario; see `Flow` for the arguments."""
     steps = noticing.scenario.process.steps
     flow = Flow(noticing, noticing.resumed, most, stuck)
+    flow.doubt = "instances may time out" * (noticing.scenario.process.timeout is not None)
     flow.through(steps, 1.0)
     if noticing.doubt and any(flow.armed.values()):  # nothing is known of what follows a wait
         first = Flow(noticing, dict.fromkeys(noticing.resumed, 0.0), {}, ())

@@ -117,7 +117,9 @@ class Noticing:
         cancelled = {part.name for one in failing for part in one.parts()}
         for call in (one for one in self.calls if self.found[one.name]):
             notice, after = self.of[call.name], text_of(call.timeout or 0.0)
-            if call.timeout is not None and call.name in self.late:
+            if self.late_anyhow(call):
+                notice = Notice("the step, or its instance, may time out")
+            elif call.timeout is not None and call.name in self.late:
                 notice = Notice(f"the wait may time out after {after}")
             elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
@@ -410,11 +412,16 @@ class Noticing:
 
     # --- time-outs --------------------------------------------------------------------------------
 
+    def late_anyhow(self, call: AsyncStep) -> bool:
+        """Return whether a step has a deadline, or its instance, of which bounds cannot tell."""
+        return self.scenario.process.timeout is not None or not {*call.limits} <= {"timeout"}
+
     def _in_time(self, call: AsyncStep) -> bool:
         """Return whether a wait certainly resumes before its time-out (all but 1e-9 of them)."""
         found = self.found[call.name]
         schedule = found.schedule if found else None
-        if found is None or (schedule is not None and schedule.limit is not None):
+        limited = schedule is not None and schedule.limit is not None
+        if found is None or limited or self.late_anyhow(call):
             return False
         if call.timeout is None:
             return True

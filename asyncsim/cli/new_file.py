@@ -30,6 +30,7 @@ SYSTEMS: dict[str, dict[str, ExternalSystem]] = {
 }
 EXAMPLES: dict[str, Any] = {
     **{"zone": "Europe/Berlin", "holidays": "DE", "finish_limit": "100 per 60 s", "timeout": "2d"},
+    **{"step_timeout": "3d", "until": "17:00", "timeout_sweep": "1min"},
     **{"cut_off": "20:00", "end": "06:00", "max_items": 5000, "when": {"approved": True}},
 }
 """Values of keys that have no default."""

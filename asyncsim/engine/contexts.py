@@ -34,6 +34,7 @@ from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, DeliveryColu
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Fixed
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Schedule
@@ -309,6 +310,10 @@ class ExternalSystemContext:
         self.system = system
         self.taken = 0  # and not completed
         self.starts = math.nan  # when a batch begins its latest or next run
+        calls = simulation.scenario.process.of_type(AsyncStep)
+        self.withdraws = any(
+            step.withdraw and step.system == name.rpartition("/")[0] for step in calls
+        )
         self._queue: deque[WorkItem] = deque()
         self._simulation = simulation
         self._name = name
@@ -316,6 +321,7 @@ class ExternalSystemContext:
         self._last_key = order(EventKind.COLLECTION, 0, index)
         self._successor = successor
         self._idle: simpy.Event | None = None
+        self._full: simpy.Event | None = None
         simulation.clock.process(system.run(self))
 
     @property
@@ -337,7 +343,7 @@ class ExternalSystemContext:
 
     def submit(self, item: WorkItem) -> None:
         """Queue an item, and wake the system if it was idle."""
-        item.submitted = self.now
+        item.submitted, item.desk = self.now, self
         item.time = item.times[item.link]
         self._simulation.plans[item.serial_number] = self
         self._queue.append(item)
@@ -361,6 +367,11 @@ class ExternalSystemContext:
             return self._simulation.clock.soon()
         self._idle = self._simulation.clock.event()
         return self._idle
+
+    def wait_for_lane(self) -> simpy.Event:
+        """Wait until an item that was taken is complete or withdrawn."""
+        self._full = self._simulation.clock.event()
+        return self._full
 
     def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
         """Take items from the queue, the oldest first."""
@@ -387,8 +398,26 @@ class ExternalSystemContext:
             key = order(EventKind.SYSTEM, work.number, work.activation)
             self._simulation.clock.call_at(at, key, lambda: self._done(work))
 
-    def _done(self, item: WorkItem) -> None:
+    def withdraw(self, item: WorkItem) -> None:
+        """Remove an item from the queue, or drop it if it has been taken."""
+        item.withdrawn = True
+        if item in self._queue:
+            self._queue.remove(item)
+        else:
+            self._free_lane()
+        self._simulation.plans.pop(item.serial_number, None)
+
+    def _free_lane(self) -> None:
         self.taken -= 1
+        if self._full is not None:
+            self._full.succeed()
+            self._full = None
+
+    def _done(self, item: WorkItem) -> None:
+        if item.withdrawn:
+            return
+        item.desk = None
+        self._free_lane()
         self._simulation.plans.pop(item.serial_number, None)
         if self._successor is None:
             self._simulation.completed(self._simulation.waits.records[item.serial_number])
@@ -413,6 +442,13 @@ class WorkItem:
     link: int = 0
     time: float = math.nan
     submitted: float = math.nan
+    desk: ExternalSystemContext | None = None  # where it is; None once it is complete
+    withdrawn: bool = False
+
+    def withdraw(self) -> None:
+        """Withdraw the work, if it is not complete."""
+        if self.desk is not None:
+            self.desk.withdraw(self)
 
 
 class CheckFastForward:

@@ -17,6 +17,7 @@ from asyncsim.engine.graph import Call, Graph
 from asyncsim.engine.result import Record
 from asyncsim.model.arrivals import Poisson, WeeklyPoisson
 from asyncsim.model.calendar import starting_pattern
+from asyncsim.model.process import AsyncStep
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Completions, Link, Service, Staff
 from asyncsim.model.systems import links_of
@@ -68,10 +69,12 @@ def shares(scenario: Scenario, asked: Sequence[Asked]) -> dict[str, float]:
     if not instances:
         return {}
     times = instances_of_a_week(scenario, instances / len(asked)) / instances
-    found = {}
+    found, calls = {}, scenario.process.of_type(AsyncStep)
     for name, system in scenario.systems.items():
         items = times * sum(one.waits[name] for one in asked)
         found[name] = load_of(items, *capacity_of(links_of(system)))
+        if any(call.withdraw and call.system == name for call in calls):
+            found[name] = math.nan  # how much is withdrawn before it takes time is not known
     busy = times * sum(one.worker_seconds for one in asked)
     found[WORKERS] = busy / (scenario.server.workers * WEEK)
     if scenario.server.has_store:

@@ -63,7 +63,7 @@ METRICS: dict[str, MetricInfo] = {
     "armed": Total("1", "waits that were armed"),
     "timed_out": Total("1", "waits that timed out or were given up"),
     "still_waiting": Total("1", "waits still open when the run stopped"),
-    "failed": Total("1", "instances that failed"),
+    "failed": Total("1", "instances that failed, or timed out as a whole"),
     "cost": Total("money", "what noticing, late resumption and workers came to, at your prices"),
     "cost_per_wait": MetricInfo("money", "the cost, per armed wait"),
     "cost_of_checks": Total("money", "checks, at the price of a check"),
@@ -275,7 +275,7 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
         "armed": float(armed),
         "timed_out": float(unsuccessful.sum()),
         "still_waiting": float(record.open_count),
-        "failed": float(np.sum(record.outcomes == Outcome.FAILED)),
+        "failed": float(np.sum(record.outcomes > Outcome.DONE)),
         **costs(record, scenario, requests),
     }
 

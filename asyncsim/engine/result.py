@@ -27,7 +27,7 @@ from asyncsim.model.units import DurationLike, positive_duration
 from asyncsim.model.validation import argument, scenario_error
 
 # How an instance, an asynchronous step and a wait stand, or have ended
-Outcome = enum.IntEnum("Outcome", "RUNNING DONE FAILED", start=0)
+Outcome = enum.IntEnum("Outcome", "RUNNING DONE FAILED TIMED_OUT", start=0)
 StepOutcome = enum.IntEnum(
     "StepOutcome", "OPEN RESUMED DONE REJECTED TIMED_OUT GAVE_UP CANCELLED", start=0
 )

@@ -265,7 +265,7 @@ class Run:
 
         An open wait has a ``suspend`` and nothing after it. ``withdraw`` never occurs: jobs stay in
         the server's queue. For the same reason a step that arms its wait before the call can be
-        suspended, and even aborted, before it starts.
+        suspended, and one whose deadline counts from then aborted, before it starts.
         """
         done, waits = self.steps, self.waits.rename(columns={"system": "resource"})
         done = done.assign(resource="workflow server", serial_number=None)

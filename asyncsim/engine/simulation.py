@@ -29,6 +29,7 @@ from asyncsim.model.distributions import Fixed
 from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.specifications import clock_deadlines, noticed_at
 from asyncsim.model.strategies import SimProcess, Strategy
 from asyncsim.model.units import DurationLike, positive_duration
 from asyncsim.model.validation import argument, scenario_error
@@ -99,6 +100,8 @@ class Simulation:
         self.plans: dict[str, float | contexts.ExternalSystemContext] = {}
         self.stopped = False  # whether the last run was stopped at an instant
         self._assumed_complete: set[str] = set()
+        self._withdrawable: dict[str, contexts.WorkItem] = {}  # of open waits
+        self._between: set[str] = set()  # called and accepted, but not armed before other steps
         self._joins: dict[tuple[int, int], int] = {}
         self._keys: dict[tuple[str, int], int] = {}
         self.numbers = DrawLists.of(self.draws, self.graph)
@@ -171,7 +174,15 @@ class Simulation:
         for row, instant in enumerate(self.numbers.arrivals):
             yield self.clock.at(instant, order(EventKind.ARRIVAL, row))
             self.arrived = row + 1
-            self._start_walk(row, self.graph.start)
+            self._enter(row)
+
+    def _enter(self, row: int) -> None:
+        """Start an instance, and set its own deadline before those of its steps."""
+        if (timeout := self.scenario.process.timeout) is not None:
+            key = order(EventKind.TIMEOUT, row)
+            due = self.noticed(self.clock.now + timeout)
+            self.clock.call_at(due, key, lambda: self._end(row, result.Outcome.TIMED_OUT))
+        self._start_walk(row, self.graph.start)
 
     def _start_walk(self, row: int, index: int) -> None:
         self._advance(self._walk(row, index))
@@ -193,7 +204,7 @@ class Simulation:
             elif isinstance(node, Call):
                 index = yield from self._call(node, row)
             elif isinstance(node, Await):
-                self._arm_soon(self.waits.records[self.serial_number(self._node(node.call), row)])
+                self._arm_after(self.waits.records[self.serial_number(self._node(node.call), row)])
                 index = STANDS
             elif isinstance(node, Choose):
                 index = self._choice_at(node, row)
@@ -226,18 +237,34 @@ class Simulation:
         place = row, node.index, self.activation(node, row)
         wait = Wait(self.serial_number(node, row), *place, self.clock.now)
         self.waits.register(wait)
+        if step.step_timeout is not None or step.until is not None:
+            self._set_deadline(wait)
         if step.arm == "before call":
             self._arm(wait)
         yield from self._work_at(node, row, Job.CALL)
         response = self._response_to(wait, node)
         if response != "accepted":
             return self._skip_wait(wait, node, response)
-        if node.on_accepted == STANDS:
+        is_open = wait.state in (State.CALLED, State.ARMED)  # not timed out during the call
+        if is_open and node.on_accepted == STANDS:
             self._arm_soon(wait)
-        times = self.numbers.times[node.index][row]
-        item = contexts.WorkItem(wait.serial_number, row + 1, wait.number, times)
-        self._systems[step.system].submit(item)
-        return node.on_accepted
+        elif is_open:
+            self._between.add(wait.serial_number)
+        if is_open or not step.withdraw:
+            times = self.numbers.times[node.index][row]
+            item = contexts.WorkItem(wait.serial_number, row + 1, wait.number, times)
+            if step.withdraw:
+                self._withdrawable[wait.serial_number] = item
+            self._systems[step.system].submit(item)
+        return node.on_accepted if is_open else STANDS
+
+    def _arm_after(self, wait: Wait) -> None:
+        """Arm a wait after `on_accepted`, or time it out if its deadline was noticed meanwhile."""
+        self._between.discard(wait.serial_number)
+        if self.noticed(self.deadline(wait)) <= self.clock.now:
+            self.expire(wait, State.TIMED_OUT)
+        else:
+            self._arm_soon(wait)
 
     def _arm_soon(self, wait: Wait) -> None:
         """Arm a wait, now or after the delay of its step."""
@@ -279,18 +306,20 @@ class Simulation:
         columns.outcomes[wait.row] = outcome
 
     def _end(self, row: int, outcome: result.Outcome) -> None:
-        """End an instance; if it failed, cancel its other waits."""
+        """End an instance; if it failed or timed out, its other waits end."""
         if self.outcomes[row]:
             return
         self.outcomes[row], self.ended[row] = outcome, self.clock.now
         if outcome is result.Outcome.DONE:
             return
+        late, now = outcome is result.Outcome.TIMED_OUT, self.clock.now
+        ends = self.waits.expire if late else self.waits.cancel
         for node in self.graph.nodes:
             if isinstance(node, Call):
                 wait = self.waits.records.get(self.serial_number(node, row))
-                if wait is not None and self.waits.cancel(wait, self.clock.now):
+                if wait is not None and ends(wait, now):
                     self._closed(wait)
-                    self._leave(wait, result.StepOutcome.CANCELLED)
+                    self._leave(wait, result.StepOutcome[wait.state.name])
 
     # --- the life of a wait ---------------------------------------------------------------------
 
@@ -301,9 +330,8 @@ class Simulation:
         if self.waits.arm(wait, now):
             self._resume_early(wait)
             return
-        timeout = self._node(wait.step).step.timeout
-        if timeout is not None:
-            self._set_deadline(wait, now + timeout)
+        if self._node(wait.step).step.timeout is not None:
+            self._set_deadline(wait)
         strategy = self.strategies[wait.step]
         if self.skips(wait):
             self._see_completion(wait)
@@ -322,9 +350,27 @@ class Simulation:
         if self.skipped and self.skips(wait) and wait.completed <= self.clock.now:
             self.skipped.completed(wait)
 
-    def _set_deadline(self, wait: Wait, instant: float) -> None:
+    def deadline(self, wait: Wait) -> float:
+        """Return when a wait times out at the latest; infinite if it has no deadline now."""
+        step, found = self._node(wait.step).step, [math.inf]
+        if step.timeout is not None and wait.state is State.ARMED:
+            found.append(wait.armed + step.timeout)
+        if step.step_timeout is not None:
+            found.append(wait.called + step.step_timeout)
+        if step.until is not None:
+            times = clock_deadlines(step.until, self.scenario.calendar)
+            found.append(times.later_than(wait.called))
+        return min(found)
+
+    def noticed(self, due: float) -> float:
+        """Return when the server notices a deadline."""
+        return noticed_at(due, self.scenario.server.timeout_sweep)
+
+    def _set_deadline(self, wait: Wait) -> None:
+        """Let a wait time out at its deadline; one that was set before is not later."""
         key = order(EventKind.TIMEOUT, wait.row, wait.number)
-        self.clock.call_at(instant, key, lambda: self.expire(wait, State.TIMED_OUT))
+        due = self.noticed(self.deadline(wait))
+        self.clock.call_at(due, key, lambda: self.expire(wait, State.TIMED_OUT))
 
     def _start(self, process: SimProcess | None) -> None:
         if process is not None:
@@ -410,16 +456,21 @@ class Simulation:
 
     def expire(self, wait: Wait, state: State) -> None:
         """Time an open wait out, or give it up; the step follows its `on_timeout`."""
+        if wait.serial_number in self._between:
+            return  # its deadline counts when the steps in between have ended
         if self.waits.expire(wait, self.clock.now, state):
             self._closed(wait)
             self._leave(wait, result.StepOutcome[state.name])
             self._start_walk(wait.row, self._node(wait.step).on_timeout)
 
     def _closed(self, wait: Wait) -> None:
-        """Clean up after a wait: count its skipped checks, release its connection."""
+        """Count the skipped checks of a wait that is over, and let go of what it holds."""
         if self.skipped:
             self.skipped.count(wait)
         self.connections.release(wait)
+        item = self._withdrawable.pop(wait.serial_number, None)
+        if item is not None and wait.state is not State.FINISHED:
+            item.withdraw()
 
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""

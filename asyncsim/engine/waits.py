@@ -3,7 +3,7 @@
 A wait is a record::
 
     called ──arm──▶ armed ──finish──▶ finished
-       │              ├────expire───▶ timed out, or gave up
+       ├──────────────┼────expire───▶ timed out, or gave up
        └──────────────┴────cancel───▶ cancelled
 
 Only `Waits` changes the state of a record, and only along these arrows: a step can neither resume
@@ -269,7 +269,11 @@ class Waits:
         return self.records
 
     def expire(self, wait: Wait, now: float, state: State = State.TIMED_OUT) -> bool:
-        """Time a wait out, or give it up; false if it is not armed."""
+        """Time a wait out, also before it is armed, or give it up; false if it is over."""
+        if wait.state is State.CALLED and state is State.TIMED_OUT:
+            wait.state, wait.closed = state, now
+            self.changed(wait)
+            return True
         if wait.state is not State.ARMED:
             return False
         self._close(wait, state, now)

@@ -375,7 +375,7 @@ class Comparison:
         """
         calls = [node for node in Graph.of(self.scenario.process).nodes if isinstance(node, Call)]
         link = single_link(self.scenario.systems[calls[0].step.system]) if len(calls) == 1 else None
-        if not isinstance(link, Service) or link.lanes is not None or calls[0].step.timeout:
+        if not isinstance(link, Service) or link.lanes is not None or calls[0].step.limits:
             return {}
         intervals: dict[str, list[float]] = {}
         for run in self._first.values():

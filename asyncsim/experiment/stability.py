@@ -95,6 +95,8 @@ class _Walk:
     system: str | None = None  # counts its items, or the store's seconds, not those of workers
 
     def through(self, path: Path) -> tuple[float, float]:
+        if self.scenario.process.timeout is not None:  # an instance may end anywhere
+            return 0.0, 0.0
         if isinstance(path, str):
             return 0.0, 0.0 if path == "fail" else 1.0
         work, chance = 0.0, 1.0
@@ -132,12 +134,13 @@ class _Walk:
             (response.done, *self.through(step.on_done)),
             (response.rejected, *self.through(step.on_rejected)),
         ]
-        if step.timeout is not None and step.arm == "before call" and not self.all_resume:
+        in_call = bool(step.limits) and (step.arm == "before call" or step.limits != ["timeout"])
+        if in_call and not self.all_resume:
             work, on = self.through(step.on_timeout)  # it may be over before there is a response
             ways = [(p, min(w, work), min(c, on)) for p, w, c in ways]
         own = step.call_work.mean
         if self.system is not None:
-            sure = step.timeout is None or step.arm != "before call"
+            sure = not in_call and not step.withdraw
             own = response.accepted if sure and self.system == step.system else 0.0
         work = own + sum(p * w for p, w, _ in ways)
         return work, sum(p * c for p, _, c in ways)
@@ -145,7 +148,7 @@ class _Walk:
     def _wait(self, step: AsyncStep) -> tuple[float, float]:
         work, on = self.through(step.on_accepted)
         chance = 1.0 if self.all_resume else self._chance(step)
-        late, after = (0.0, 0.0) if step.timeout is None else self.through(step.on_timeout)
+        late, after = self.through(step.on_timeout) if step.limits else (0.0, 0.0)
         notice = self._notice(step)
         least = min(notice, chance * notice + (1 - chance) * late)
         return work + on * least, on * (chance + (1 - chance) * after)
@@ -171,8 +174,10 @@ class _Walk:
                     return 0.0
             case _:
                 return 0.0
-        if step.timeout is None:
+        if not step.limits:
             return 1.0
+        if step.timeout is None or step.limits != ["timeout"]:
+            return 0.0
         # In time for sure only without what may be busy: a worker to notice, a lane outside
         service = single_link(self.scenario.systems[step.system])
         if not isinstance(service, Service) or service.lanes is not None:
@@ -284,10 +289,10 @@ def near_full_load(
 
 def checks_never_end(scenario: Scenario, strategy: Strategy, systems: Collection[str]) -> bool:
     """Return whether workers check ever more waits, if the demand on systems accumulates."""
-    if not scenario.server.check_seconds:
+    if not scenario.server.check_seconds or scenario.process.timeout is not None:
         return False
     calls = [one for one in scenario.process.of_type(AsyncStep) if one.system in systems]
-    return any(one.timeout is None and _goes_on(strategy.for_step(one)) for one in calls)
+    return any(not one.limits and _goes_on(strategy.for_step(one)) for one in calls)
 
 
 def _goes_on(strategy: Strategy) -> bool:

@@ -41,7 +41,7 @@ from asyncsim.fast import background_compilation, jit, state
 from asyncsim.fast.event_loop import play
 from asyncsim.fast.layout import Builder, Sizes, first_sizes
 from asyncsim.fast.state import MOMENTS, Memory
-from asyncsim.model.calendar import LAST_DAY, NO_MORE_CHECKS
+from asyncsim.model.calendar import LAST_DAY, NO_MORE_CHECKS, NO_MORE_DEADLINES
 from asyncsim.model.distributions import Floats
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
@@ -116,7 +116,7 @@ def _more(sizes: Sizes, status: int, where: int, builder: Builder) -> Sizes:
 
 def _out_of_days(builder: Builder, system: int) -> None:
     if system < 0:
-        raise ScenarioError(NO_MORE_CHECKS)
+        raise ScenarioError(NO_MORE_CHECKS if system == -1 else NO_MORE_DEADLINES)
     systems = builder.scenario.systems.values()
     link = [link for system in systems for link in reversed(links_of(system))][system]
     if isinstance(link, Batch):

@@ -102,7 +102,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     if kind == state.WORK_ENDED:
         work_ended(s, row, payload)
     elif kind == ARRIVAL:
-        waits.go_on(s, s.start_node)
+        arrive(s, row)
     elif kind == state.SYSTEM:
         systems.system_event(s, payload)
     elif kind == state.DELIVERY:
@@ -116,7 +116,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.ARMING:
         arm(s, payload)
     elif kind == state.TIMEOUT:
-        waits.expire(s, payload, state.TIMED_OUT)
+        timed_out(s, payload)
     elif kind == state.COLLECTION:
         systems.collect(s, payload)
     elif kind == state.LAST_LOOK:
@@ -154,6 +154,24 @@ def shared_check(s: RunState, p: int, ended: int) -> None:
     waits.ask_next(s, p)
 
 
+@kernel
+def arrive(s: RunState, row: int) -> None:
+    """Start an instance, and set its own deadline."""
+    if s.instance_timeout >= 0.0:
+        due = waits.noticed(s, s.now + s.instance_timeout)
+        push(s, due, state.TIMEOUT, row << ROW_SHIFT, s.waits + row)
+    waits.go_on(s, s.start_node)
+
+
+@kernel
+def timed_out(s: RunState, payload: int) -> None:
+    """End a wait, or an instance, at its deadline."""
+    if payload < s.waits:
+        waits.expire(s, payload, state.TIMED_OUT)
+    else:
+        end_instance(s, payload - s.waits, state.IS_LATE)
+
+
 @inner_kernel
 def walk(s: RunState, row: int) -> None:
     """Visit all nodes on the stack, the last one first."""
@@ -170,14 +188,16 @@ def walk(s: RunState, row: int) -> None:
 
 @kernel
 def end_instance(s: RunState, row: int, outcome: int) -> None:
-    """End an instance; a failed one cancels what else it was waiting for."""
+    """End an instance; what else one waited for that has failed or timed out ends, too."""
     if s.instance_outcome[row] != state.RUNNING:
         return
     s.instance_outcome[row] = outcome
     s.ended[row] = s.now
-    for call in range(s.calls if outcome == state.HAS_FAILED else 0):
+    for call in range(s.calls if outcome != state.IS_DONE else 0):
         w = call * s.n + row
-        if waits.cancel(s, w):
+        if outcome == state.IS_LATE and waits.time_out(s, w, True):
+            s.left[w], s.outcome[w] = s.now, state.STEP_TIMED_OUT
+        elif outcome == state.HAS_FAILED and waits.cancel(s, w):
             s.left[w], s.outcome[w] = s.now, state.STEP_CANCELLED
 
 
@@ -191,11 +211,13 @@ def visit(s: RunState, row: int, node: int) -> int:
         call = s.node_call[node]
         w = call * s.n + row
         s.called[w], s.state[w] = s.now, state.CALLED
+        if s.deadlines:
+            set_step_deadline(s, w)
         if s.arms_before[call]:
             arm(s, w)
         return STANDS if work_at(s, row, node, state.J_CALL) else after_call(s, row, call)
     if what == state.IS_AWAIT:
-        arm_soon(s, s.node_call[node] * s.n + row)
+        arm_after(s, s.node_call[node] * s.n + row)
         return STANDS
     if what == state.IS_CHOOSE:
         uniform, head = s.uniform[s.slot[node] * s.n + row], s.heads_at[node]
@@ -249,10 +271,14 @@ def after_call(s: RunState, row: int, call: int) -> int:
     w = call * s.n + row
     uniform = s.uniform[s.response[s.call_node[call]] * s.n + row]
     if uniform < s.accepted_below[call]:
-        if s.on_accepted[call] == STANDS:
+        is_open = s.state[w] == state.CALLED or s.state[w] == ARMED  # not timed out meanwhile
+        if is_open and s.on_accepted[call] == STANDS:
             arm_soon(s, w)
-        systems.submit(s, w, s.first_system[call])
-        return int(s.on_accepted[call])
+        elif is_open and s.deadlines:
+            s.between[w] = 1
+        if is_open or not s.withdraw[call]:
+            systems.submit(s, w, s.first_system[call])
+        return int(s.on_accepted[call]) if is_open else STANDS
     if not waits.cancel(s, w):
         return STANDS  # timed out, or the instance has failed, while the call was being made
     s.left[w] = s.now
@@ -261,6 +287,25 @@ def after_call(s: RunState, row: int, call: int) -> int:
         return int(s.on_done[call])
     s.outcome[w] = state.REJECTED
     return int(s.on_rejected[call])
+
+
+@kernel
+def set_step_deadline(s: RunState, w: int) -> None:
+    """Let a step time out at its deadline, if it has one."""
+    due = waits.step_deadline(s, w)
+    if due < math.inf:
+        push(s, due, state.TIMEOUT, s.key_of[w], w)
+
+
+@kernel
+def arm_after(s: RunState, w: int) -> None:
+    """Arm a wait after the steps in between, or time it out if its deadline was noticed."""
+    if s.deadlines:
+        s.between[w] = 0
+        if waits.step_deadline(s, w) <= s.now:
+            waits.expire(s, w, state.TIMED_OUT)
+            return
+    arm_soon(s, w)
 
 
 @kernel
@@ -286,7 +331,7 @@ def arm(s: RunState, w: int) -> None:
         return
     timeout = s.timeout[s.call_of[w]]
     if timeout >= 0.0:
-        push(s, s.now + timeout, state.TIMEOUT, s.key_of[w], w)
+        push(s, waits.noticed(s, s.now + timeout), state.TIMEOUT, s.key_of[w], w)
     g = group(s, w)
     if s.checks_are_free[g]:
         if s.completed[w] <= s.now:

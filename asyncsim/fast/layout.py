@@ -44,6 +44,7 @@ from asyncsim.model.specifications import (
     Staff,
     StrategySpecification,
     check_times,
+    clock_deadlines,
     opening_hours,
 )
 from asyncsim.model.strategies import Strategy, specification_of
@@ -108,7 +109,7 @@ GROUP_ARRAYS = "intervals instants window_opens window_closes pause"
 SERVER_FIELDS = "poll_work callback_work check_seconds callback_seconds slows_down"
 LINK_FIELDS = (
     "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail nights_at "
-    "nights_n next_night tonight exhausted most_items at_end remaining"
+    "nights_n next_night tonight exhausted most_items at_end remaining withdraws at_work"
 )
 NIGHT_FIELDS = "night_start cut_off night_end skipped breaks"
 HOUR_FIELDS = "opens closes open_before"
@@ -167,7 +168,7 @@ class Builder:
 
     def state(self) -> dict[str, Any]:
         """Return the fields of an `asyncsim.fast.state.RunState` by name."""
-        found = self._server() | self._groups() | self._nodes() | self._calls()
+        found = self._server() | self._groups() | self._nodes() | self._calls() | self._deadlines()
         systems = self._systems()
         lanes = self.scenario.server.workers + sum(systems["lanes_n"])
         return found | systems | self._waits() | self._rooms(lanes)
@@ -198,6 +199,7 @@ class Builder:
                 "delays_steps": server.engine_delay != Fixed(0.0),
                 "buffer_for": math.inf if keep is None else keep,
                 "arrival": self.draws.arrivals,
+                "sweep": server.timeout_sweep or 0.0,
             }
             | limit_fields(server.finish_limit, self._most_deliveries)
             | _store(server)
@@ -406,6 +408,8 @@ class Builder:
             "call_node": [call.index for call in calls],
             "arms_before": [step.arm == "before call" for step in steps],
             "can_reject": [step.response.rejected > 0 for step in steps],
+            "step_timeout": [NEVER if s.step_timeout is None else s.step_timeout for s in steps],
+            "withdraw": [step.withdraw for step in steps],
             "on_accepted": [call.on_accepted for call in calls],
             "on_done": [call.on_done for call in calls],
             "on_rejected": [call.on_rejected for call in calls],
@@ -413,6 +417,30 @@ class Builder:
             "on_resumed": [call.next for call in calls],
             "external": _joined(times),
             "times_at": [0, *itertools.accumulate(part.size for part in times)],
+        }
+
+    def _deadlines(self) -> dict[str, Any]:
+        """Lay out the deadlines that are not those of open waits, and what they withdraw."""
+        steps, whole = [call.step for call in self.calls], self.scenario.process.timeout
+        untils: list[float] = []
+        at, numbers = [], []
+        for step in steps:
+            at.append(-1 if step.until is None else len(untils))
+            if step.until is not None:
+                times = clock_deadlines(step.until, self.scenario.calendar)
+                untils += times.first(self.sizes.days).tolist()
+            numbers.append(len(untils) - at[-1])
+        deadlines = whole is not None or any({*step.limits} - {"timeout"} for step in steps)
+        withdrawals = any(step.withdraw for step in steps)
+        return {
+            "instance_timeout": NEVER if whole is None else whole,
+            "deadlines": deadlines,
+            "withdrawals": withdrawals,
+            "until_at": at,
+            "until_n": numbers,
+            "untils": untils,
+            "between": Room(self._wait_count if deadlines else 1, 0),
+            "desk": Room(self._wait_count if withdrawals else 1, state.NOWHERE),
         }
 
     def _systems(self) -> dict[str, Any]:
@@ -427,6 +455,9 @@ class Builder:
                 row = {"successor": successor, "link": k, "idle": 1}
                 row |= {"queue_at": room, "lanes_at": lanes, "lanes_n": 0}
                 row |= self._link(link, f"{name}/{k}", arrays)
+                row["withdraws"] = any(
+                    call.step.withdraw for call in self.calls if call.step.system == name
+                )
                 successor = len(rows)
                 rows.append(row)
                 room, lanes = room + items, lanes + row["lanes_n"]

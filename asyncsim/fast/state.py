@@ -40,9 +40,10 @@ ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = (2 + outcome for outcome in Wai
     OPEN, RESUMED, AT_ONCE, REJECTED, STEP_TIMED_OUT, STEP_GAVE_UP, STEP_CANCELLED,
 ) = map(int, StepOutcome)  # fmt: skip
 NO_LINE, HELD, RELEASED = range(3)
-RUNNING, IS_DONE, HAS_FAILED = map(int, Outcome)
+RUNNING, IS_DONE, HAS_FAILED, IS_LATE = map(int, Outcome)
 IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = map(NODES.index, NODES)
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
+NOWHERE, WITHDRAWN = -1, -2  # in place of where an item is
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
     A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_KEPT_DUPLICATE, A_KEPT_LATE,
@@ -124,6 +125,16 @@ FIELDS = _fields(
     ("floats", "arm_delay timeout accepted_below done_below"),
     ("ints", "call_node arms_before can_reject first_system times_at"),
     ("ints", "on_accepted on_done on_rejected on_timeout on_resumed"),
+    # Deadlines (negative for none): of an instance, of steps, by the clock (of a call from its
+    # `until_at` on in `untils`); how often they are noticed; whether there are others than those of
+    # open waits, whether work is withdrawn; accepted calls not armed before other steps
+    ("float", "instance_timeout sweep"),
+    ("int", "deadlines withdrawals"),
+    ("floats", "step_timeout untils"),
+    ("ints", "until_at until_n withdraw between"),
+    # Where the item of a wait is: twice its system, and one more if it has been taken; whether a
+    # system serves item by item, since some may be withdrawn, and how many it works on then
+    ("ints", "desk withdraws at_work"),
     # Systems, with the queue of each; nights or open hours of all systems one after the other
     ("ints", "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail"),
     ("ints", "nights_at nights_n next_night tonight exhausted most_items at_end remaining"),

@@ -156,7 +156,10 @@ def when_worked(s: RunState, system: int, duration: float) -> float:
         k = base + last_before(s.opens, base, number, s.now, True)
         if k >= base:
             ready = s.open_before[k] + min(s.now, s.closes[k]) - s.opens[k]
-        ended = book_lane(s.free_at, s.lanes_at[system], s.lanes_n[system], ready, duration)
+        if s.withdraws[system]:
+            ended = ready + duration
+        else:
+            ended = book_lane(s.free_at, s.lanes_at[system], s.lanes_n[system], ready, duration)
     if s.open_before[last] + s.closes[last] - s.opens[last] < ended:
         s.status, s.where = state.MORE_HOURS, system
         return float(s.now)
@@ -171,6 +174,8 @@ def submit(s: RunState, w: int, system: int) -> None:
     s.queue_tail[system] += 1
     s.queue[place] = w
     s.submitted[place] = s.now
+    if s.withdrawals:
+        s.desk[w] = 2 * system
     if s.system_kind[system] == state.BATCH:
         s.in_batch[w] = system
     if s.idle[system]:
@@ -184,15 +189,20 @@ def wake_up(s: RunState, system: int) -> None:
     if s.system_kind[system] == state.BATCH:
         await_night(s, system)
         return
+    kind, lanes, withdraws = s.system_kind[system], s.lanes_n[system], s.withdraws[system]
     while s.queue_head[system] < s.queue_tail[system]:
+        if withdraws and lanes and s.at_work[system] == lanes:
+            return  # until a lane is free
         w = s.queue[s.queue_at[system] + s.queue_head[system]]
         s.queue_head[system] += 1
-        kind, lanes = s.system_kind[system], s.lanes_n[system]
+        if s.withdrawals:
+            s.desk[w] += 1
+            s.at_work[system] += 1
         if kind == state.RECORDED:
             at = max(s.completion[s.nights_at[system] + s.row_of[w]], s.now)
         elif kind == state.PEOPLE:
             at = when_worked(s, system, item_time(s, w, system))
-        elif lanes:
+        elif lanes and not withdraws:
             at = book_lane(s.free_at, s.lanes_at[system], lanes, s.now, item_time(s, w, system))
         else:
             at = s.now + item_time(s, w, system)
@@ -260,6 +270,8 @@ def collect(s: RunState, system: int) -> None:
         ended = book_lane(s.free_at, lanes_at, lanes, s.now, item_time(s, w, system))
         last = max(last, ended)
         s.in_batch[w] = -1
+        if s.withdrawals:
+            s.desk[w] += 1
         if not s.at_end[system]:
             complete_at(s, w, system, ended)
         taken += 1
@@ -290,6 +302,20 @@ def system_event(s: RunState, payload: int) -> None:
         return
     system = 0 if payload < s.waits else payload // s.waits
     w = payload - system * s.waits
+    if not s.withdrawals or s.desk[w] != state.WITHDRAWN:
+        work_done(s, w, system)
+    if s.system_kind[system] == state.BATCH:
+        s.remaining[system] -= 1
+        if not s.remaining[system]:
+            look_again(s, system)
+
+
+@inner_kernel
+def work_done(s: RunState, w: int, system: int) -> None:
+    """Pass an item on to the next link, or complete it."""
+    if s.withdrawals:
+        s.desk[w] = state.NOWHERE
+        waits.free_lane(s, system)
     if s.successor[system] >= 0:
         submit(s, w, s.successor[system])
     else:
@@ -303,7 +329,3 @@ def system_event(s: RunState, payload: int) -> None:
             elif s.watch[g] == state.SHARED:
                 waits.add_complete(s, w)
             waits.release(s, w)
-    if s.system_kind[system] == state.BATCH:
-        s.remaining[system] -= 1
-        if not s.remaining[system]:
-            look_again(s, system)

@@ -65,6 +65,8 @@ def close(s: RunState, w: int, outcome: int) -> None:
     if s.checks_are_free[group(s, w)] and s.completed[w] == math.inf:
         skip_checks(s, w, is_over(s, w))
     release(s, w)
+    if outcome != state.FINISHED:
+        withdraw(s, w)
 
 
 @inner_kernel
@@ -137,9 +139,24 @@ def expire(s: RunState, w: int, outcome: int) -> None:
     """Close a wait that times out or gives up, if it is still open."""
     if s.state[w] == ARMED:
         close(s, w, outcome)
-        s.left[w] = s.now
-        s.outcome[w] = state.STEP_GAVE_UP if outcome == state.GAVE_UP else state.STEP_TIMED_OUT
-        go_on(s, s.on_timeout[s.call_of[w]])
+    elif not (s.state[w] == state.CALLED and time_out(s, w, False)):
+        return
+    s.left[w] = s.now
+    s.outcome[w] = state.STEP_GAVE_UP if outcome == state.GAVE_UP else state.STEP_TIMED_OUT
+    go_on(s, s.on_timeout[s.call_of[w]])
+
+
+@kernel
+def time_out(s: RunState, w: int, between: bool) -> bool:
+    """Time a wait out, also one between its acceptance and arming if asked; false if it is over."""
+    if s.state[w] == ARMED:
+        close(s, w, state.TIMED_OUT)
+        return True
+    if s.state[w] != state.CALLED or (s.between[w] and not between):
+        return False
+    s.state[w], s.closed[w] = state.TIMED_OUT, s.now
+    withdraw(s, w)
+    return True
 
 
 @kernel
@@ -147,11 +164,60 @@ def cancel(s: RunState, w: int) -> bool:
     """Cancel a wait; return false if it is over."""
     if s.state[w] == state.CALLED:
         s.state[w] = state.CANCELLED
+        withdraw(s, w)
         return True
     if s.state[w] == ARMED:
         close(s, w, state.CANCELLED)
         return True
     return False
+
+
+@kernel
+def withdraw(s: RunState, w: int) -> None:
+    """Withdraw the outside work of a wait that is over, if its step does so."""
+    if not s.withdrawals or not s.withdraw[s.call_of[w]] or s.desk[w] < 0:
+        return
+    system, taken = s.desk[w] >> 1, s.desk[w] & 1
+    s.desk[w] = state.WITHDRAWN
+    if taken:
+        free_lane(s, system)
+        return
+    place = first = s.queue_at[system] + s.queue_head[system]
+    while s.queue[place] != w:  # mostly it is among the oldest
+        place += 1
+    for k in range(place, first, -1):
+        s.queue[k], s.submitted[k] = s.queue[k - 1], s.submitted[k - 1]
+    s.queue_head[system] += 1
+
+
+@kernel
+def free_lane(s: RunState, system: int) -> None:
+    """Free a lane of a system that serves item by item."""
+    kind = s.system_kind[system]
+    if s.withdraws[system] and (kind == state.SERVICE or kind == state.PEOPLE):
+        s.at_work[system] -= 1
+        act_soon(s, s.waits + system)
+
+
+@kernel
+def noticed(s: RunState, due: float) -> float:
+    """Return when a deadline is noticed."""
+    if s.sweep == 0.0:
+        return due
+    k = grid_index(0.0, s.sweep, due)
+    return float((k - 1) * s.sweep if (k - 1) * s.sweep >= due else k * s.sweep)
+
+
+@kernel
+def step_deadline(s: RunState, w: int) -> float:
+    """Return when the deadline of the step of a wait is noticed; infinite if it has none."""
+    call, due = s.call_of[w], math.inf
+    if s.step_timeout[call] >= 0.0:
+        due = s.called[w] + s.step_timeout[call]
+    if s.until_at[call] >= 0:
+        base, n = s.until_at[call], s.until_n[call]
+        due = min(due, next_instant(s, s.untils, base, n, s.called[w], -2))
+    return noticed(s, due) if due < math.inf else due
 
 
 @kernel
@@ -306,16 +372,15 @@ def first_from(values: Any, base: int, n: int, value: float) -> int:
 
 
 @kernel
-def next_instant(s: RunState, g: int, last: float) -> float:
-    """Return the first instant of a check by the clock later than the last check."""
-    base, n = s.instants_at[g], s.instants_n[g]
-    place = first_from(s.instants, base, n, last)
-    while place < base + n and s.instants[place] <= last:
+def next_instant(s: RunState, instants: Any, base: int, n: int, last: float, where: int) -> float:
+    """Return the first of `n` instants by the clock, from `base` on, later than the last one."""
+    place = first_from(instants, base, n, last)
+    while place < base + n and instants[place] <= last:
         place += 1
     if place == base + n:
-        s.status, s.where = state.MORE_HOURS, -1
+        s.status, s.where = state.MORE_HOURS, where
         return float(max(last, s.now) + 1.0)  # of no effect: the run begins again
-    return float(s.instants[place])
+    return float(instants[place])
 
 
 @kernel
@@ -330,7 +395,7 @@ def next_check(s: RunState, w: int) -> float:
         due = s.grid_start[w] + k * s.interval[g]
         return float(due if jitter == 0.0 else due + chance(s, state.K_JITTER, w, k) * jitter)
     if s.watch[g] == state.BY_CLOCK:
-        return next_instant(s, g, last)
+        return next_instant(s, s.instants, s.instants_at[g], s.instants_n[g], last, -1)
     if s.watch[g] == state.DIRECTED:
         return after_answer(s, w)
     k, kind = s.checks[w], s.backoff_kind[g]

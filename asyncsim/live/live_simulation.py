@@ -135,7 +135,7 @@ class LiveSimulation(Simulation):
 
     def _begin(self) -> None:
         self.arrived += 1
-        self._start_walk(self.arrived - 1, self.graph.start)
+        self._enter(self.arrived - 1)
 
     def start_instance(self, draws: Draws, fields: Mapping[str, Any]) -> None:
         """Start an instance now; `draws` have its random numbers in the place of the next row."""
@@ -255,18 +255,17 @@ class LiveSimulation(Simulation):
         expected = self._heartbeats.get(step.name)
         if wait.state is not State.ARMED or not self._deadlines or expected is None:
             return False
-        due, timeout = self.clock.now + expected, None
-        if step.timeout is not None:
-            timeout = wait.armed + step.timeout
-            due = min(due, timeout)
-        self._deadlines.set(wait, due, timeout)
+        latest = self.deadline(wait)
+        due, timeout = min(self.clock.now + expected, latest), latest if latest < math.inf else None
+        self._deadlines.set(wait, self.noticed(due), timeout)
         return True
 
-    def _set_deadline(self, wait: Wait, instant: float) -> None:
+    def _set_deadline(self, wait: Wait) -> None:
         if self._deadlines is None:
-            super()._set_deadline(wait, instant)
-        elif self._node(wait.step).name not in self._heartbeats:
-            self._deadlines.set(wait, instant, instant)
+            super()._set_deadline(wait)
+        elif wait.state is State.CALLED or self._node(wait.step).name not in self._heartbeats:
+            latest = self.deadline(wait)
+            self._deadlines.set(wait, self.noticed(latest), latest)
 
     def _time_out(self, serial_number: str) -> None:
         self.expire(self.waits.records[serial_number], State.TIMED_OUT)
@@ -315,6 +314,8 @@ class LiveSimulation(Simulation):
         self._waits_again[serial_number] = new.serial_number
         new.completed = wait.completed
         self.waits.register(new)
+        if self.deadline(new) < math.inf:
+            self._set_deadline(new)
         self._arm(new)
 
     def serial_number(self, node: Call, row: int) -> str:

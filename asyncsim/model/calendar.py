@@ -36,6 +36,7 @@ LAST_SHOWN = datetime(9999, 12, 30)
 YEARS_ALIKE = 28 * 365 + 7  # days until dates fall on the same weekdays again, in this century
 LAST_DAY = 366 * 40  # of a calendar; one with no open day ends here
 NO_MORE_CHECKS = "PollingAt.at: the calendar ran out of checks; check at, days and holidays"
+NO_MORE_DEADLINES = "AsyncStep.until: the calendar ran out of such clock times"
 
 _zones = functools.cache(available_timezones)  # which reads hundreds of files
 
@@ -304,8 +305,8 @@ class Hours:
 class Instants:
     """Instants in order, found as far as they are needed."""
 
-    def __init__(self, instants: Iterator[float]) -> None:
-        self._more = instants
+    def __init__(self, instants: Iterator[float], no_more: str = NO_MORE_CHECKS) -> None:
+        self._more, self._no_more = instants, no_more
         self._known: list[float] = []
 
     def first(self, days: int) -> NDArray[np.float64]:
@@ -319,7 +320,7 @@ class Instants:
         while not self._known or self._known[-1] <= instant:
             following = next(self._more, None)
             if following is None:
-                raise ScenarioError(NO_MORE_CHECKS)
+                raise ScenarioError(self._no_more)
             self._known.append(following)
         return self._known[bisect.bisect_right(self._known, instant)]
 

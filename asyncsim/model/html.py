@@ -12,7 +12,7 @@ from html import escape
 from itertools import islice
 
 from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Path, Process
-from asyncsim.model.units import percent, text_of
+from asyncsim.model.units import percent
 
 TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
 CELL = "padding:4px 12px;border-bottom:1px solid rgba(127,127,127,.35)"
@@ -133,8 +133,8 @@ def _ways(step: AsyncStep, shown: Collection[str]) -> list[str]:
         found.append(_way(f"done at once ({percent(response.done)})", step.on_done, shown))
     if response.rejected:
         found.append(_way(f"rejected ({percent(response.rejected)})", step.on_rejected, shown))
-    if step.timeout is not None:
-        found.append(_way(f"after {text_of(step.timeout)}", step.on_timeout, shown))
+    if step.limits:
+        found.append(_way(step.deadlines_in_words, step.on_timeout, shown))
     elif step.on_timeout != "fail":
         found.append(_way("if the strategy gives up", step.on_timeout, shown))
     return found

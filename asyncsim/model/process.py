@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from asyncsim.errors import ScenarioError
 from asyncsim.model import units
+from asyncsim.model.calendar import clock_or_cron
 from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.units import InvalidValue
 from asyncsim.model.validation import name_errors, scenario_error, word_of
@@ -113,6 +114,10 @@ def _add_up(where: str, probabilities: Sequence[float]) -> None:
         )
 
 
+def _until(value: units.ClockTimeLike | None) -> str | None:
+    return None if value is None else clock_or_cron(value)
+
+
 def _response(value: Response | dict[str, float]) -> Response:
     if isinstance(value, Response):
         return value
@@ -142,6 +147,16 @@ class AsyncStep(Element):
         ``rejected`` (the step fails).
     timeout
         Longest wait, counted from arming; by default there is no limit.
+    step_timeout
+        Longest time in the step, counted from when the instance reaches it: the call may still be
+        in the queue for a worker.
+    until
+        The step times out at the next such clock time after the instance has reached it
+        (``"17:00"``, or a cron expression such as ``"0 17 * * 1-5"``).
+    withdraw
+        Whether a wait that times out, is given up or cancelled withdraws the outside work: the
+        item leaves the queue, or the lane (the person) at work on it is free at once; a batch
+        drops what it has collected. By default the work goes on, and its callback is late.
     on_accepted
         Steps executed after the call was accepted and before the wait is armed: the process reacts
         to the response while the external system already works.
@@ -159,6 +174,11 @@ class AsyncStep(Element):
     arm_delay: float = field(default=0.0, converter=units.duration, kw_only=True)
     response: Response = field(factory=Response, converter=_response, kw_only=True)
     timeout: float | None = field(default=None, converter=units.optional_duration, kw_only=True)
+    step_timeout: float | None = field(
+        default=None, converter=units.optional_duration, kw_only=True
+    )
+    until: str | None = field(default=None, converter=_until, kw_only=True)
+    withdraw: bool = field(default=False, converter=units.switch, kw_only=True)
     on_accepted: tuple[Element, ...] = field(default=(), converter=_sequence, kw_only=True)
     on_done: Path = field(default="continue", converter=_path, kw_only=True)
     on_rejected: Path = field(default="fail", converter=_path, kw_only=True)
@@ -169,6 +189,27 @@ class AsyncStep(Element):
             if self.arm == "before call" and (value := getattr(self, name)):
                 problem = f"must be {right} with arm='before call'"
                 raise scenario_error(f"AsyncStep.{name}", problem, value)
+
+    @property
+    def limits(self) -> list[str]:
+        """The names of its deadlines, by which it may time out."""
+        names = ("timeout", "step_timeout", "until")
+        return [name for name in names if getattr(self, name) is not None]
+
+    @property
+    def deadlines_in_words(self) -> str:
+        """When it times out; empty if it has no deadline.
+
+        >>> sim.AsyncStep("approve", "clerk", timeout="2h", until="17:00").deadlines_in_words
+        'after waiting for 2 h, or at 17:00'
+        """
+        waiting = "" if self.limits == ["timeout"] else "waiting for "
+        words = {
+            "timeout": f"after {waiting}{units.text_of(self.timeout or 0.0)}",
+            "step_timeout": f"{units.text_of(self.step_timeout or 0.0)} after the step is reached",
+            "until": f"at {self.until}",
+        }
+        return ", or ".join(words[name] for name in self.limits)
 
     def within(self) -> Sequence[Element]:
         """Return the elements of its paths."""
@@ -318,11 +359,15 @@ class Process:
     first_activation
         Number of the first step; the others follow in written order. It is the second half of a
         serial number: with ``first_activation=30`` the second step of instance 5 waits as ``5_31``.
+    timeout
+        Longest time of an instance from its arrival. An instance that has not ended by then times
+        out: its open waits end, and nothing follows.
     """
 
     name: str = field(converter=units.text)
     steps: tuple[Element, ...] = field(converter=_steps)
     first_activation: int = field(default=1, converter=units.count, kw_only=True)
+    timeout: float | None = field(default=None, converter=units.optional_duration, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if _too_much(self.steps, MOST_NESTED):

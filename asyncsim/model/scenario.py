@@ -26,7 +26,7 @@ from asyncsim.model.random_streams import Draws, draw_for, key_part
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.server import CostModel, WorkflowServer
 from asyncsim.model.systems import ExternalSystem
-from asyncsim.model.units import DAY, InvalidValue, nearest
+from asyncsim.model.units import DAY, InvalidValue, nearest, text_of
 from asyncsim.model.validation import choice, instance_of, name_errors, shown
 from asyncsim.model.words import counted, period_in_words, policy_in_words, server_in_words
 
@@ -201,6 +201,8 @@ class Scenario:
             yield name, system.in_words
         if (more := len(self.systems) - MOST_SYSTEMS) > 0:
             yield "…", f"{counted(more, 'more system', 'more systems')}"
+        if self.process.timeout is not None:
+            yield "instances", f"time out {text_of(self.process.timeout)} after their arrival"
         yield "server", server_in_words(self.server)
         yield "finishes", policy_in_words(self.server.policy)
         if self.costs:

@@ -57,7 +57,10 @@ ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a 
     **dict.fromkeys(PATH_KEYS, process.ELEMENTS),
 }
 DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay", "engine_delay")
-DURATION_READERS = (units.duration, units.positive_duration, units.length, units.optional_duration)
+DURATION_READERS = (
+    *(units.duration, units.positive_duration, units.length),
+    *(units.optional_duration, units.optional_interval),
+)
 WIDTH = 100
 MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests
 MOST_PARTS = (

@@ -81,6 +81,8 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     units.optional_duration: _duration(exclusiveMinimum=0),
     units.length: _duration(exclusiveMinimum=0),
     units.poll_interval: _duration(minimum=0.001),
+    units.optional_interval: _duration(minimum=0.001),
+    units.switch: {"type": "boolean"},
     units.count: _whole(1),
     units.optional_count: _whole(1),
     units.servers: _whole(1, units.MOST_SERVERS),
@@ -125,6 +127,7 @@ OF_KEYS: dict[str, Fragment] = {
             _numbers(_numbers(_PRICE, minItems=24, maxItems=24), minItems=7, maxItems=7),
         ]
     },
+    "until": _text(rf"{_CLOCK}|\s*(\S+\s+){{4}}\S+\s*", examples=["17:00"]),
     "when": {"type": "object", "additionalProperties": {"type": SCALARS}},
     **dict.fromkeys(("check", "request", "transition", "worker_hour", "late_minute"), _PRICE),
     **dict.fromkeys(("transitions_per_check", "transitions_per_call"), _whole(0)),

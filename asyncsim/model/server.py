@@ -161,6 +161,10 @@ class WorkflowServer:
         Rate limit of callbacks: ``"100 per 60 s"`` or ``"3000 refilled 500/s"``; by default
         there is none. Callbacks above it are refused on arrival (HTTP 429) and take no worker;
         the sender retries by the strategy's `retries`.
+    timeout_sweep
+        Interval, from the scenario's start on, of the job that finds deadlines that have passed:
+        waits, steps and instances time out when it runs, on average half an interval late. By
+        default they do so at once. The job takes no worker.
     check_operations, callback_operations
         Database operations of one check, and of one callback that arrives; 0 or more. The default
         is a convention of this model, not a measurement: the record of the wait is read, and
@@ -184,6 +188,9 @@ class WorkflowServer:
         validator=instance_of(FinishPolicy, "a FinishPolicy(early=…, duplicate=…)"),
     )
     finish_limit: RateLimit | None = field(default=None, converter=rate_limit)
+    timeout_sweep: float | None = field(
+        default=None, converter=units.optional_interval, kw_only=True
+    )
     check_operations: float = field(default=2, converter=units.operations)
     callback_operations: float = field(default=2, converter=units.operations)
     engine_delay: Duration = field(default=Fixed(0.0), converter=as_distribution)

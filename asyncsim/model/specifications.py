@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from asyncsim.model import units
 from asyncsim.model.calendar import (
+    NO_MORE_DEADLINES,
     Calendar,
     Days,
     Hours,
@@ -113,6 +114,14 @@ def grid_index(anchor: float, interval: float, after: float) -> int:
     while k > 1 and anchor + (k - 1) * interval > after:
         k -= 1
     return k
+
+
+def noticed_at(due: float, sweep: float | None) -> float:
+    """Return when a deadline is noticed: at once, or by the first sweep that is not before it."""
+    if not sweep or due == math.inf:
+        return due
+    k = grid_index(0.0, sweep, due)
+    return (k - 1) * sweep if (k - 1) * sweep >= due else k * sweep
 
 
 def _skip_one_by_one(schedule: Schedule, step: ScheduledWait, before: float) -> None:
@@ -340,6 +349,12 @@ def opening_hours(window: tuple[str, str], calendar: Calendar) -> OpenTime:
 def check_times(kind: ClockTimes, calendar: Calendar) -> Instants:
     """Return the instants of checks by the clock."""
     return Instants(kind.instants(calendar))
+
+
+@lru_cache(maxsize=64)
+def clock_deadlines(until: str, calendar: Calendar) -> Instants:
+    """Return the instants of the deadlines of an `asyncsim.AsyncStep.until`."""
+    return Instants(ClockTimes(until).instants(calendar), NO_MORE_DEADLINES)
 
 
 @frozen(field_transformer=name_errors)

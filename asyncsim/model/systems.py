@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from heapq import heapreplace
 from typing import Protocol
@@ -76,6 +76,8 @@ class SystemContext(Protocol):
     """What an external system sees of the simulation, and what it can do."""
 
     calendar: Calendar
+    taken: int  # items taken and neither complete nor withdrawn
+    withdraws: bool  # whether waits that time out withdraw their items
 
     @property
     def now(self) -> float:
@@ -93,6 +95,9 @@ class SystemContext(Protocol):
 
     def wait_for_work(self) -> Event:
         """Wait until something lies in the queue."""
+
+    def wait_for_lane(self) -> Event:
+        """Wait until an item that was taken is complete or withdrawn."""
 
     def take(self, submitted_by: float = math.inf, at_most: int | None = None) -> list[Item]:
         """Take items from the queue, the oldest first."""
@@ -141,6 +146,22 @@ class ExternalSystem(Described, abc.ABC):
     def in_words(self) -> str:
         """Who does the outside work, and how long it takes; a custom system is named."""
         return links_in_words(zip(links_of(self), self.links, strict=True))
+
+
+def one_by_one(
+    context: SystemContext, lanes: int | None, end: Callable[[Item], float]
+) -> SimProcess:
+    """Start an item only when a lane is free: one that is withdrawn makes room for the next.
+
+    Without withdrawals this is what booking lanes ahead (`LanePool`) gives with fewer events.
+    """
+    while True:
+        yield context.wait_for_work()
+        while context.queue and (lanes is None or context.taken < lanes):
+            for item in context.take(at_most=1):
+                context.complete(item, at=max(end(item), context.now))
+        if context.queue:
+            yield context.wait_for_lane()
 
 
 def links_of(system: ExternalSystem) -> SystemSpecification:
@@ -256,6 +277,8 @@ class OnlineService(Service, ExternalSystem):
 
     def run(self, context: SystemContext) -> SimProcess:
         """Give each request the lane that is free first."""
+        if context.withdraws:
+            yield from one_by_one(context, self.lanes, lambda item: context.now + item.time)
         lanes = LanePool(self.lanes) if self.lanes else None
         while True:
             yield context.wait_for_work()
@@ -286,6 +309,12 @@ class People(Staff, ExternalSystem):
     def run(self, context: SystemContext) -> SimProcess:
         """Give each task to the first free member of the team; count working time only."""
         office = self.hours(context.calendar)
+
+        def end(item: Item) -> float:
+            return office.instant_of(office.open_seconds(context.now) + item.time)
+
+        if context.withdraws:
+            yield from one_by_one(context, self.team, end)
         team = LanePool(self.team)
         while True:
             yield context.wait_for_work()

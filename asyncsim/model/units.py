@@ -393,6 +393,12 @@ def optional_interval(value: DurationLike | None) -> float | None:
     return None if value is None else poll_interval(value)
 
 
+def switch(value: bool) -> bool:
+    """Return a truth value."""
+    require(isinstance(value, bool), "must be true or false")
+    return value
+
+
 def optional_duration(value: DurationLike | None) -> float | None:
     """Return a positive duration in seconds, or None."""
     return _optional(value, positive_duration)

@@ -295,6 +295,8 @@ def server_in_words(server: WorkflowServer) -> str:
         text += f"; each other job makes a job {percent(server.slows_down)} longer"
     if server.engine_delay != distributions.Fixed(0.0):
         text += f"; a finished step goes on after {time_in_words(server.engine_delay)}"
+    if server.timeout_sweep is not None:
+        text += f"; deadlines are noticed every {text_of(server.timeout_sweep)}"
     return text
 
 
@@ -367,8 +369,9 @@ def _waiting(step: AsyncStep) -> list[str]:
         (response.rejected, "are rejected", step.on_rejected),
     ):
         words += [f"{percent(share)} of the calls {what}: {_path(path)}"] if share else []
-    if step.timeout is not None:
-        words.append(f"after {text_of(step.timeout)}: {_path(step.on_timeout)}")
+    if step.limits:
+        end = ", and the work is withdrawn" if step.withdraw else ""
+        words.append(f"{step.deadlines_in_words}: {_path(step.on_timeout)}{end}")
     return words
 
 

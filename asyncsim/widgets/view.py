@@ -201,7 +201,7 @@ def places_of(simulation: LiveSimulation, layout: DiagramLayout) -> NDArray[np.u
     places[:, ~running] = NOWHERE
     places[0, ~running] = layout.done
     outcomes = np.fromiter(simulation.outcomes[:n], dtype=np.int8, count=n)
-    places[0, outcomes == Outcome.FAILED] = layout.failed
+    places[0, outcomes > Outcome.DONE] = layout.failed
     return places
 
 

@@ -127,11 +127,16 @@ class LifeOfWaits(RuleBasedStateMachine):
     @rule(k=picks, state=st.sampled_from([State.TIMED_OUT, State.GAVE_UP]))
     def expire(self, k, state):
         serial = self.pick(k)
-        open_now = self.stage[serial] == "waiting"
+        was, late = (
+            self.stage[serial],
+            state is State.TIMED_OUT,
+        )
+        open_now = was == "waiting" or (was == "called" and late)  # a long call
         assert self.waits.expire(self.records[serial], self.now, state) is open_now
         if open_now:
             self.stage[serial] = state.value
             self.closed_at[serial] = self.now
+            assert self.records[serial].closed == self.now
 
     @precondition(lambda self: self.records)
     @rule(k=picks)

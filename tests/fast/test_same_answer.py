@@ -72,6 +72,13 @@ def test_both_engines_agree_on_a_strategy_for_each_step(scenario_and_strategy, u
     assert_same(*play_both(*scenario_and_strategy, until))
 
 
+@settings(thorough, max_examples=times(30 if can_compile() else 8))
+@given(scenarios.scenarios(deadlines=True), scenarios.strategies(), stops)
+def test_both_engines_agree_on_deadlines(scenario, strategy, until):
+    """Of steps, of instances and by the clock, at once or by a sweep; work goes on or not."""
+    assert_same(*play_both(scenario, strategy, until))
+
+
 @settings(thorough, max_examples=times(60 if can_compile() else 8))
 @given(
     scenarios.overloads() | scenarios.overloads(least=30),

@@ -10,7 +10,12 @@ from asyncsim.engine.waits import Answer
 from asyncsim.fast import jit, state
 from asyncsim.fast.state import KIND_SHIFT, ROW_SHIFT
 
-INSTANCES = {"RUNNING": "RUNNING", "DONE": "IS_DONE", "FAILED": "HAS_FAILED"}
+INSTANCES = {
+    "RUNNING": "RUNNING",
+    "DONE": "IS_DONE",
+    "FAILED": "HAS_FAILED",
+    "TIMED_OUT": "IS_LATE",
+}
 STEPS = {
     "OPEN": "OPEN",
     "RESUMED": "RESUMED",

@@ -34,7 +34,11 @@ def simulated(scenario, strategy, instant, draws=None):
 
 @pytest.mark.slow
 @settings(max_examples=times(40), suppress_health_check=list(HealthCheck))
-@given(scenarios.scenarios(), scenarios.strategies(), st.lists(st.floats(60, 90_000), max_size=4))
+@given(
+    scenarios.scenarios() | scenarios.scenarios(deadlines=True),
+    scenarios.strategies(),
+    st.lists(st.floats(60, 90_000), max_size=4),
+)
 def test_a_session_left_alone_is_the_simulation(scenario, strategy, stops):
     """Stopped anywhere and continued, under any strategy, with every kind of system."""
     session = sim.live(scenario, strategy)
@@ -76,3 +80,23 @@ def test_an_instance_put_in_takes_the_numbers_of_the_spare_one():
             found = getattr(grown, what)[name]
             np.testing.assert_array_equal(np.delete(found, 3, axis=0), values)
             np.testing.assert_array_equal(found[3], getattr(spares, what)[name][7])
+
+
+def test_heartbeats_do_not_postpone_the_deadline_of_a_step():
+    """It counts from the moment at which the step is reached, before the wait is armed."""
+    wait = sim.AsyncStep("w", "s", call_work="6min", step_timeout="16min")
+    scenario = sim.Scenario(
+        name="heartbeats",
+        process=sim.Process("p", [wait]),
+        systems={"s": sim.OnlineService("30d", lanes=None)},
+        arrivals=sim.ArrivalTimes([0.0, 0.0, 0.0]),
+        server=sim.WorkflowServer(1),
+    )
+    session = sim.live(scenario, heartbeat="5min")
+    for minute in (7, 10, 13):
+        session.run_until(f"{minute}min")
+        session.heartbeat("1_1")
+    session.run_until("1h")
+    steps = session.so_far().steps  # the second wait was armed at 12 min, the third never
+    assert steps["ended"].tolist() == [16 * 60.0] * 3
+    assert session.so_far().waits["armed"].tolist() == [6 * 60.0, 12 * 60.0]
