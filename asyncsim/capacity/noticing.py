@@ -19,6 +19,7 @@ from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals, WeeklyPoi
 from asyncsim.model.calendar import Days, Hours, is_cron, starting_pattern
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import Duration, Empirical, Exponential, Fixed
+from asyncsim.model.loops import ForEach, Race
 from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import (
@@ -103,7 +104,10 @@ class Noticing:
         self.external = {call.name: self._external(call) for call in self.calls}
         self.of = {call.name: self._notice(call) for call in self.calls}
         self.late = {call.name for call in self.calls if not self._in_time(call)}
-        failing = [one for one in scenario.process.of_type(Parallel) if may_fail(one, self.late)]
+        forks = [one for one in scenario.process.parts() if isinstance(one, Parallel | ForEach)]
+        failing = [one for one in forks if may_fail(one, self.late)]
+        races = [one for one in scenario.process.parts() if isinstance(one, Race)]
+        raced = {part.name for race in races for part in race.parts()}
         cancelled = {part.name for one in failing for part in one.parts()}
         for call in self.calls if self.found else ():
             notice, after = self.of[call.name], text_of(call.timeout or 0.0)
@@ -111,6 +115,8 @@ class Noticing:
                 notice = Notice(f"the wait may time out after {after}")
             elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
+            elif call.name in raced:
+                notice = Notice("another branch may win the race and cancel the wait")
             elif call.timeout is not None and notice.formula:
                 why = f"{notice.why}; no wait reaches its time-out of {after}"
                 notice = evolve(notice, why=why)
@@ -234,6 +240,8 @@ class Noticing:
         rate, day, size = self.busiest
         workers, poll, found = self.server.workers, self.server.poll_work, self.found
         copies = 2 * self.server.callback_work if found and found.deliveries else 0.0
+        if not self.scenario.process.is_plain:
+            return False
         each = sum(work_of(part).mean for part in self.parts) + copies * len(self.calls)
         checks, busy = found.checks if found and poll else None, number * size * poll / workers
         rare = checks is None or (isinstance(checks, Grid) and busy <= checks.interval / 2)
@@ -430,6 +438,8 @@ class Noticing:
     def _served_within(self, system: str, external: External, left: float) -> bool:
         """Return whether a system with a queue certainly completes an item within some time."""
         link, (rate, day, size) = self.links[system], self.busiest
+        if not self.scenario.process.is_plain:
+            return False
         if not isinstance(link, Service | Batch) or not (lanes := link.lanes):
             return False
         items = sum(one.response.accepted for one in self.asked_by[system])
@@ -474,6 +484,8 @@ class Noticing:
 
     def _worked_off(self, seconds: float) -> bool:
         """Return whether no job certainly waits longer for a worker."""
+        if not self.scenario.process.is_plain:
+            return False  # steps that are repeated are more jobs, and delays keep instances
         key = "", 2.0 ** math.floor(math.log2(seconds)) if seconds > 0 else 0.0
         if key not in self._certain:
             self._certain[key] = False  # where the answer depends on itself
