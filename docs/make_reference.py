@@ -156,7 +156,7 @@ def metrics(_: str) -> str:
     found = sim.compare(scenario, [sim.Callback()], replications=2, progress=False).table
     rows = [
         [f"`{name}`", unit.removesuffix("1"), meaning]
-        for name, unit, meaning in found[["figure", "unit", "meaning"]].to_numpy(str)
+        for name, unit, meaning in found[["metric", "unit", "meaning"]].to_numpy(str)
     ]
     return table(("name", "unit", "meaning"), rows)
 

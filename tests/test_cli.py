@@ -160,7 +160,7 @@ def test_run_writes_an_event_log_for_process_mining(name, scenario_file, tmp_pat
         (["fit", "nowhere.csv", "--out", "x.json"], "--out must end in .toml, got 'x.json'"),
         (["run", "FILE", "--log", "FILE"], "lacks the column 'SN'"),
         (["run", "FILE", "--step", "post"], "--step needs --log"),
-        (["compare", "FILE", "--figure", "max_latency"], "--figure needs --precision or --within"),
+        (["compare", "FILE", "--metric", "max_latency"], "--metric needs --precision or --within"),
         (["compare", "FILE", "--jobs", "0"], "--jobs must be a whole number"),
         (["compare", "FILE", "--strategy", "callback loss=2%"], "got '2%'; write 0.02"),
         (["capacity", "FILE", "--target", "latency <= 60"], "did you mean 'mean_latency'?"),
@@ -428,8 +428,8 @@ def test_python_m_asyncsim_is_the_command():
 def test_a_target_of_any_metric_and_a_warm_up_can_be_given(scenario_file, capsys):
     """A half-width is a duration or a number, depending on the metric; errors name the argument."""
     common = ["compare", str(scenario_file), "--strategy", "polling 15min"]
-    assert main([*common, "--within", "2min", "--figure", "p95_latency"]) == 0
-    assert main([*common, "--within", "0.5", "--figure", "longest_queue"]) == 0
+    assert main([*common, "--within", "2min", "--metric", "p95_latency"]) == 0
+    assert main([*common, "--within", "0.5", "--metric", "longest_queue"]) == 0
     assert main([*common, "--warm-up", "10h", "--replications", "2"]) == 0
     assert "without a warm-up of 10 h each" in capsys.readouterr().out
     assert main([*common, "--within", "soon"]) != 0
@@ -930,7 +930,7 @@ def test_json_has_the_numbers_of_python_and_null_for_nan(reported, scenario_file
     with pytest.warns(sim.CensoredWarning):
         same = sim.compare(Scenario.load(scenario_file), strategies, replications=2, seed=1)
     for row, own in zip(found["rows"], same.table.to_dict("records"), strict=True):
-        assert (row["metric"], row["strategy"]) == (own["figure"], own["strategy"])
+        assert (row["metric"], row["strategy"]) == (own["metric"], own["strategy"])
         for name in ("mean", "low", "high", "difference", "n"):
             assert row[name] == (None if pd.isna(own[name]) else own[name])
     assert found["notes"] == same.notes

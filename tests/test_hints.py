@@ -37,7 +37,7 @@ TWO_WAITS = LEDGER.replace(process=sim.Process("two", [STEP, sim.AsyncStep("pay"
 
 
 def metric(name):
-    sim.compare(LEDGER, [POLLING], precision=0.1, figure=name)
+    sim.compare(LEDGER, [POLLING], precision=0.1, metric=name)
 
 
 def target(words):

@@ -260,7 +260,7 @@ def path_rows(paths: Paths, settings: Settings) -> tuple[list[Finding], list[Gap
 
 
 def problem_gaps(problems: pd.DataFrame, rows: int) -> list[Gap]:
-    """Report how many rows are in no figure."""
+    """Report how many rows are in no number."""
     lost = int(problems.loc[problems["used"] == "no", "rows"].sum())
     if not lost:
         return []

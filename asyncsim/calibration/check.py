@@ -46,7 +46,7 @@ WEEK = 7
 PER_DAY, SECONDS, ITEMS = "1/day", "s", "items"
 UNITS = {PER_DAY: "a day"}  # in words
 
-Named = Iterator[tuple[tuple[str, str], float]]  # figures: their name and unit, and the value
+Named = Iterator[tuple[tuple[str, str], float]]  # metrics: their name and unit, and the value
 
 
 @frozen(eq=False)
@@ -106,7 +106,7 @@ def steps_of(run: Run) -> pd.DataFrame:
 
 
 def metrics_of(steps: pd.DataFrame, scenario: Scenario) -> dict[tuple[str, str], float]:
-    """Return the figures that are compared, of what `Shown.of` has left of a log or a run."""
+    """Return the metrics that are compared, of what `Shown.of` has left of a log or a run."""
     days, calendar = scenario.length / DAY, scenario.calendar
     arrived = np.sort(steps.groupby("case")["arrived"].first().to_numpy())
     found = dict(_arrivals(arrived, calendar, days))
@@ -200,14 +200,14 @@ FEW = 5.0  # fewer counts in a run, on average, are not nearly normal
 @with_own_tables
 @frozen(eq=False)
 class Check:
-    """Figures of a log beside those of the scenario fitted to it; made by `Fit.check`.
+    """Metrics of a log beside those of the scenario fitted to it; made by `Fit.check`.
 
     Attributes
     ----------
     scenario, strategies
         What was played: the scenario, and the label of its only strategy.
     table
-        ``figure, unit, log, simulated`` (mean), ``low, high`` (where the next replication would
+        ``metric, unit, log, simulated`` (mean), ``low, high`` (where the next replication would
         lie) and ``within``.
     replications, seed, confidence
         What the intervals rest on.
@@ -223,11 +223,11 @@ class Check:
 
     @property
     def outside(self) -> pd.DataFrame:
-        """The rows whose figure of the log is outside its interval."""
+        """The rows whose metric of the log is outside its interval."""
         return self.table[~self.table["within"]]
 
     def plot(self, size: str = "page") -> Picture:
-        """Draw where each figure of the log lies in its interval.
+        """Draw where each metric of the log lies in its interval.
 
         `size` is ``"page"`` or ``"slide"``.
         """
@@ -235,7 +235,7 @@ class Check:
         return plots.metrics_checked(size, title, self.table)
 
     def findings(self) -> list[str]:
-        """Return how many figures of the log the scenario explains, in one sentence."""
+        """Return how many metrics of the log the scenario explains, in one sentence."""
         return [f"{self!r}."]
 
     def __repr__(self) -> str:
@@ -260,7 +260,7 @@ class Check:
             text = partial(metric_text, "", unit=unit)
             found = Uneven.between(row["simulated"], row["low"], row["high"], self.replications)
             within = "yes" if row["within"] else "no"
-            rows.append((row["figure"], text(row["log"]), found.in_words(text), within))
+            rows.append((row["metric"], text(row["log"]), found.in_words(text), within))
         columns = ["metric", "in the log", "simulated (next replication)", "within"]
         return pd.DataFrame(rows, columns=columns)
 
@@ -285,16 +285,16 @@ def checked(
         return metrics_of(shown.of(steps_of(run), scenario.length), scenario)
 
     with runner(1, progress, "check", replications) as play:
-        found = [figures for (figures,) in play.collect(plan, keep, range(replications))]
+        found = [metrics for (metrics,) in play.collect(plan, keep, range(replications))]
     rows = []
-    for name, unit in dict.fromkeys(key for figures in (log, *found) for key in figures):
+    for name, unit in dict.fromkeys(key for metrics in (log, *found) for key in metrics):
         own = log.get((name, unit), math.nan)
-        values = np.array([figures.get((name, unit), math.nan) for figures in found])
+        values = np.array([metrics.get((name, unit), math.nan) for metrics in found])
         if unit == PER_DAY and not own and not values.any():
             continue  # an hour at which nothing ever happens
         mean, low, high = _next(values, unit, scenario.length / DAY, confidence)
         rows.append((name, unit, own, mean, low, high))
-    columns = ["figure", "unit", "log", "simulated", "low", "high"]
+    columns = ["metric", "unit", "log", "simulated", "low", "high"]
     table = pd.DataFrame(rows, columns=columns)
     room = 1e-9 * table["simulated"].abs()  # what is always the same has no width
     table["within"] = table["log"].between(table["low"] - room, table["high"] + room)
@@ -302,7 +302,7 @@ def checked(
 
 
 def _next(values: Floats, unit: str, days: float, confidence: float) -> tuple[float, float, float]:
-    """Return the mean of a figure over replications, and where the next one would lie."""
+    """Return the mean of a metric over replications, and where the next one would lie."""
     values = values[~np.isnan(values)]
     n = len(values)
     if not n:

@@ -128,16 +128,16 @@ class Fit:
         confidence: float = 0.95,
         progress: bool = True,
     ) -> Check:
-        """Play the scenario and hold figures of the log against those of the simulation.
+        """Play the scenario and hold metrics of the log against those of the simulation.
 
-        Figures are arrivals by day, weekday and hour; work, external time, latency and completions
+        Metrics are arrivals by day, weekday and hour; work, external time, latency and completions
         by hour of each step; the nights of a batch; waiting for a worker, and the cycle time, as
-        far as the log shows them. A figure of the log is one draw, so its interval is where the
+        far as the log shows them. A metric of the log is one draw, so its interval is where the
         next replication would lie, not that of the mean.
 
         The check cannot see what leaves all of these as they are, such as lanes of a batch or
         dependence of requests. The scenario was fitted to the same log: agreement supports the
-        shape of the model, not a forecast, and fewer figures lie outside than by chance.
+        shape of the model, not a forecast, and fewer metrics lie outside than by chance.
 
         Parameters
         ----------
@@ -148,7 +148,7 @@ class Fit:
         seed
             Key of the random numbers.
         confidence
-            Of the intervals: at 0.95, 5 of 100 figures of a true scenario that was not fitted to
+            Of the intervals: at 0.95, 5 of 100 metrics of a true scenario that was not fitted to
             this log lie outside.
         progress
             Show a progress bar.

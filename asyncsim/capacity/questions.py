@@ -110,7 +110,7 @@ class Capacity(PlannerAnswer):
         they have no confidence level: they span the answer and the values without a verdict.
     table
         One row per value and strategy: ``value``; ``verdict`` if there is a target; ``mean, low,
-        high, unresumed_share, n, figure, unit, strategy``.
+        high, unresumed_share, n, metric, unit, strategy``.
     one_way
         False if the measure goes up and down along the field by more than chance (has more than one
         valley, if the least is searched): the search may have missed a better value.
@@ -147,7 +147,7 @@ class Capacity(PlannerAnswer):
         values = (None if x is None else tried.space.written(x) for x in found)
         self.value, self.low, self.high = values
         self._metric, self._unit = tried.measure.metric, tried.measure.unit(tried.scenario)
-        self._tried = tried.table().assign(figure=self._metric, unit=self._unit)
+        self._tried = tried.table().assign(metric=self._metric, unit=self._unit)
         at = tried.values[0] if found[0] is None else found[0]
         scenario, (strategy, *_) = tried.setup(at)
         self._overloads = sentences.overloads(scenario, strategy, self.field)
@@ -164,7 +164,7 @@ class Capacity(PlannerAnswer):
     def table(self) -> pd.DataFrame:
         """What was played, in the order of the values."""
         verdict = ["verdict"] if "verdict" in self._tried else []
-        rest = ["unresumed_share", "n", "figure", "unit", "strategy"]
+        rest = ["unresumed_share", "n", "metric", "unit", "strategy"]
         return self._tried[["value", *verdict, "mean", "low", "high", *rest]]
 
     def findings(self) -> list[str]:
@@ -567,7 +567,7 @@ def cheapest_interval(
     scenario: Scenario,
     strategy: Strategy | None = None,
     *,
-    figure: str = "cost",
+    metric: str = "cost",
     field: str = "strategy.interval",
     between: tuple[Any, Any] = ("1s", "1d"),
     **effort: Unpack[Options],
@@ -581,10 +581,10 @@ def cheapest_interval(
     Parameters
     ----------
     scenario
-        What is played; with prices in `Scenario.costs`, if `figure` is a cost.
+        What is played; with prices in `Scenario.costs`, if `metric` is a cost.
     strategy
         The strategy whose interval is changed; by default `Polling`, anchored at the arming.
-    figure
+    metric
         What is to be least.
     field, between
         As in `longest_interval`.
@@ -608,7 +608,7 @@ def cheapest_interval(
     True
     """
     strategy = Polling(60.0) if strategy is None else strategy
-    tried = Evaluations.of(scenario, (strategy,), field, between, effort, figure=figure)
+    tried = Evaluations.of(scenario, (strategy,), field, between, effort, metric=metric)
     _check_field(strategy, field)
     space = tried.space
     with tried.playing("cheapest interval"):
@@ -623,7 +623,7 @@ def cheapest_interval(
         one_way = overloaded or _one_valley(tried, best)
         text = sentences.least(tried, found, one_way)
     return Capacity(
-        f"{sentences.subject(space)} with the {sentences.lowest(figure)}, under {tried.labels[0]}",
+        f"{sentences.subject(space)} with the {sentences.lowest(metric)}, under {tried.labels[0]}",
         tried,
         found,
         text,

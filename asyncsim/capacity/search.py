@@ -257,16 +257,16 @@ class Evaluations:
         options: Options,
         *,
         target: str = "",
-        figure: str | None = None,
+        metric: str | None = None,
     ) -> Evaluations:
         """Return the evaluations of a target, or of a metric without a bound; all are checked."""
         effort = Effort.of(options)
         for strategy in strategies:
             check_played(scenario, strategy, None)
-        if figure is None:
+        if metric is None:
             wanted = Target.parse(target, scenario)
         else:
-            wanted = Target(Measure.of(figure, scenario), math.inf)
+            wanted = Target(Measure.of(metric, scenario), math.inf)
         space = SearchSpace.between(field, between)
         if space.scale in NUMBERS and parameters.takes_durations(scenario, strategies, field):
             space = evolve(space, scale="duration")  # plain numbers are seconds there
@@ -317,7 +317,7 @@ class Evaluations:
             if all(math.isnan(value) for measure in self.at(x) for value in measure):
                 name, field = self.measure.metric, field_in_words(self.space.field)
                 raise ScenarioError(
-                    f"figure {name!r} was seen in no run, with {field} = {shown}: does any step "
+                    f"metric {name!r} was seen in no run, with {field} = {shown}: does any step "
                     "wait there, or check?"
                 )
         return self._samples[x]

@@ -104,12 +104,12 @@ class Measure:
 
     def of_run(self, summary: RunSummary) -> float:
         """Return its value in a run; NaN if there was nothing to measure."""
-        figures, never = summary.metrics, summary.unresumed
+        metrics, never = summary.metrics, summary.unresumed
         if self.quantile is not None:
             return quantile_of_all(summary.latencies, never, self.quantile)
         if self.metric == "mean_latency" and never:
             return math.inf
-        return math.inf if figures["still_waiting"] and self._endless else figures[self.metric]
+        return math.inf if metrics["still_waiting"] and self._endless else metrics[self.metric]
 
     def unresumed_notes(self, ended: int, still_waiting: int) -> list[str]:
         """Return how the metric counts waits that ended without resuming or are still open."""

@@ -60,7 +60,7 @@ def break_even(
     field: str,
     between: tuple[Any, Any],
     *,
-    figure: str = "mean_latency",
+    metric: str = "mean_latency",
     **effort: Unpack[Options],
 ) -> Capacity:
     """Find the value of a field at which two strategies are equally good.
@@ -77,7 +77,7 @@ def break_even(
         (``"strategy.loss"``, ``"strategy.interval"``).
     between
         The range of the search.
-    figure
+    metric
         What is to be small: any metric, or a quantile such as ``"p99_latency"``. A wait that never
         resumes counts as infinitely late: any loss for good makes a mean infinite, and the
         break-even is at no loss.
@@ -104,7 +104,7 @@ def break_even(
     >>> 15 * 60 < answer.value < 25 * 60  # callback: 10 min late on average; polling: T/2
     True
     """
-    tried = Evaluations.of(scenario, (first, other), field, between, effort, figure=figure)
+    tried = Evaluations.of(scenario, (first, other), field, between, effort, metric=metric)
     with tried.playing("break-even"):
         grid = tried.space.grid(GRID)
         leads = [_lead(tried, x) for x in grid]
@@ -126,7 +126,7 @@ def break_even(
     load_notes = [] if found[0] is None else tried.load_notes(found[0])
     name = field_in_words(field)
     return Capacity(
-        f"{name} at which {' and '.join(tried.labels)} have the same {metric_in_words(figure)}",
+        f"{name} at which {' and '.join(tried.labels)} have the same {metric_in_words(metric)}",
         tried,
         found,
         text,
@@ -212,7 +212,7 @@ class Frontier(PlannerAnswer):
     ----------
     scenario
         What was played.
-    figures, units
+    metrics, units
         The metric across and the one upwards, both better when small, and their units.
     table
         One row per strategy: both metrics with ``_low`` and ``_high``; ``unresumed_share`` of its
@@ -223,7 +223,7 @@ class Frontier(PlannerAnswer):
     """
 
     scenario: Scenario
-    figures: tuple[str, str]
+    metrics: tuple[str, str]
     units: tuple[str, str]
     table: pd.DataFrame
     replications: int
@@ -235,7 +235,7 @@ class Frontier(PlannerAnswer):
     def question(self) -> str:
         """The question in words."""
         return (
-            f"strategies that no other beats in {' and '.join(map(metric_in_words, self.figures))}"
+            f"strategies that no other beats in {' and '.join(map(metric_in_words, self.metrics))}"
         )
 
     @property
@@ -248,9 +248,9 @@ class Frontier(PlannerAnswer):
 
         `size` is ``"page"`` or ``"slide"``.
         """
-        across, upwards = map(metric_scale, self.figures, self.units)
+        across, upwards = map(metric_scale, self.metrics, self.units)
         title = f"{self.scenario.name}: what cannot be had together"
-        return plots.frontier(size, title, self.table, self.figures, (across, upwards))
+        return plots.frontier(size, title, self.table, self.metrics, (across, upwards))
 
     def findings(self) -> list[str]:
         """Return what nothing beats, and each other strategy with what beats it."""
@@ -270,7 +270,7 @@ class Frontier(PlannerAnswer):
 
     def _in_words(self, row: Mapping[Any, Any]) -> str:
         """Return both metrics of a strategy, and the share of its waits that never resumed."""
-        pairs = zip(self.figures, self.units, strict=True)
+        pairs = zip(self.metrics, self.units, strict=True)
         parts = [f"{metric_in_words(one)} {self._interval(row, one, unit)}" for one, unit in pairs]
         never = row["unresumed_share"]
         return ", ".join([*parts, *[f"{percent(never)} never resumed"] * (never > 0)])
@@ -285,7 +285,7 @@ class Frontier(PlannerAnswer):
         shown, rows = table[["strategy"]].copy(), table.to_dict("records")
         if (table["unresumed_share"] > 0).any():
             shown["never resumed"] = table["unresumed_share"].map(percent)
-        for name, unit in zip(self.figures, self.units, strict=True):
+        for name, unit in zip(self.metrics, self.units, strict=True):
             shown[metric_in_words(name)] = [self._interval(row, name, unit) for row in rows]
         return shown.assign(**{"on the frontier": table["on_frontier"],
                                "beaten by": table["beaten_by"]})  # fmt: skip
@@ -294,7 +294,7 @@ class Frontier(PlannerAnswer):
 def frontier(
     scenario: Scenario,
     strategies: Sequence[Strategy] | None = None,
-    figures: tuple[str, str] = ("mean_latency", "overhead_worker_time"),
+    metrics: tuple[str, str] = ("mean_latency", "overhead_worker_time"),
     **effort: Unpack[Options],
 ) -> Frontier:
     """Find the strategies that no other beats in two metrics at once.
@@ -306,7 +306,7 @@ def frontier(
     strategies
         By default a callback with and without a safety poll, long polling, polling from 10 s to an
         hour, and backoff.
-    figures
+    metrics
         Two metrics that are better when small, such as latency and overhead, requests or cost. A
         wait that never resumes counts as infinitely late.
     **effort
@@ -323,13 +323,13 @@ def frontier(
     chosen = Effort.of(effort)
     check_scenario(scenario)
     by_label = labelled(list(USUAL if strategies is None else strategies))
-    if not isinstance(figures, (tuple, list)) or len(figures) != 2:
+    if not isinstance(metrics, (tuple, list)) or len(metrics) != 2:
         raise ScenarioError(
-            f"figures must be two names such as ('mean_latency', 'requests'), got {figures!r}"
+            f"metrics must be two names such as ('mean_latency', 'requests'), got {metrics!r}"
         )
-    if figures[0] == figures[1]:
-        raise scenario_error("figures", "must be two different ones", figures)
-    across, upwards = (Measure.of(name, scenario) for name in figures)
+    if metrics[0] == metrics[1]:
+        raise scenario_error("metrics", "must be two different ones", metrics)
+    across, upwards = (Measure.of(name, scenario) for name in metrics)
     plan = Replications(scenario, tuple(by_label.values()), chosen.seed, chosen.engine)
     measured: dict[str, Columns] = {label: ([], []) for label in by_label}
     counts = {label: WaitCounts() for label in by_label}

@@ -34,7 +34,7 @@ from asyncsim.engine.metrics import metrics_of
 from asyncsim.engine.run import Run
 from asyncsim.errors import ScenarioError
 from asyncsim.eventlog.write import write_event_log
-from asyncsim.experiment.compare import FIGURE, Comparison, compare
+from asyncsim.experiment.compare import METRIC, Comparison, compare
 from asyncsim.experiment.output import check_folder, named_file, save_picture, save_table, writing
 from asyncsim.experiment.simulate import simulate
 from asyncsim.fast.background_compilation import warm_up
@@ -65,9 +65,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     with suppress(TypeError, ValueError):  # otherwise a duration in words, or None
         within = float(arguments.within)
     targets = (arguments.precision, within)
-    if arguments.figure and targets == (None, None):
+    if arguments.metric and targets == (None, None):
         raise ScenarioError(
-            f"--figure needs --precision or --within, got --figure {arguments.figure} alone"
+            f"--metric needs --precision or --within, got --metric {arguments.metric} alone"
         )
     if arguments.log and replications is None and targets == (None, None):
         replications = 5  # with a log little is left to chance
@@ -80,7 +80,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         replications=replications,
         precision=arguments.precision,
         within=within,
-        figure=arguments.figure or FIGURE,
+        metric=arguments.metric or METRIC,
         warm_up=arguments.warm_up,
         seed=arguments.seed,
         engine=arguments.engine,
@@ -143,10 +143,10 @@ COMPARE = Command(
         "--strategy WORDS ...": f"{options.STRATEGY_HELP}; may be given several times (default: "
         f"{', '.join(map(repr, DEFAULT_STRATEGIES))})",
         "--replications N": "number of runs (default: 10; 5 with --log)",
-        "--precision SHARE": "run until the interval of --figure has this half-width, as a share "
+        "--precision SHARE": "run until the interval of --metric has this half-width, as a share "
         "of its mean",
         "--within HALF-WIDTH": "the same in units of the metric, such as 5s or 0.5",
-        "--figure NAME": f"metric for --precision and --within, see below (default: {FIGURE})",
+        "--metric NAME": f"metric for --precision and --within, see below (default: {METRIC})",
         "--warm-up DURATION": "discard the beginning of every run, such as 6h",
         "--target WORDS": "find as well the fewest workers of each strategy for a target such as "
         "'p95_latency <= 60s'",

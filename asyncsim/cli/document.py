@@ -67,10 +67,10 @@ class Document:
 def rows_of(table: pd.DataFrame, **first: Any) -> list[Parts]:
     """Return the rows of a table as objects, with the same further keys before those of each.
 
-    >>> rows_of(pd.DataFrame({"figure": ["cost"], "mean": [math.nan]}), strategy="callback")
+    >>> rows_of(pd.DataFrame({"metric": ["cost"], "mean": [math.nan]}), strategy="callback")
     [{'strategy': 'callback', 'metric': 'cost', 'mean': nan}]
     """
-    records = table.rename(columns={"figure": "metric"}).to_dict("records")
+    records = table.to_dict("records")
     return [first | {str(key): value for key, value in one.items()} for one in records]
 
 

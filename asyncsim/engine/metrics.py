@@ -189,12 +189,12 @@ def check_metric(name: str, scenario: Scenario) -> str:
         return name
     if name in METRICS:
         raise ScenarioError(
-            f"figure {name!r} needs prices: a [costs] table in the file, or CostModel(…)"
+            f"metric {name!r} needs prices: a [costs] table in the file, or CostModel(…)"
         )
     mean = f"mean_{name}"
     hint = nearest(mean if mean in known else str(name), known)
-    words = "a metric" if hint else f"one of {', '.join(map(repr, known))}"
-    raise ScenarioError(f"figure must be {words}, got {name!r}{hint}")
+    words = "a known name" if hint else f"one of {', '.join(map(repr, known))}"
+    raise ScenarioError(f"metric must be {words}, got {name!r}{hint}")
 
 
 def latencies(record: Record) -> Floats:

@@ -49,7 +49,7 @@ from asyncsim.model.words import length_in_words
 if TYPE_CHECKING:
     from asyncsim.plots.style import Picture
 
-FIGURE = "mean_latency"  # whose precision is asked for by default
+METRIC = "mean_latency"  # whose precision is asked for by default
 SHOWN = (
     *("unresumed_share", "mean_latency", "p95_latency", "max_latency"),
     *("checks_per_wait", "wasted_share", "overhead_worker_time", "requests", "database_operations"),
@@ -153,7 +153,7 @@ class Comparison:
     def by_step(self) -> pd.DataFrame:
         """Metrics of each step that waits: one row per step, strategy and metric; seconds.
 
-        ``step, system, strategy, figure, unit, mean, low, high, n, meaning`` as in `table`. The
+        ``step, system, strategy, metric, unit, mean, low, high, n, meaning`` as in `table`. The
         metrics are those of `asyncsim.engine.metrics.BY_STEP`: number of waits, time outside and
         latency. Empty where only one step waits.
         """
@@ -163,7 +163,7 @@ class Comparison:
             for name, one in intervals.items()
             for unit, meaning in [metrics.BY_STEP[name]]
         ]
-        columns = ["step", "system", "strategy", "figure", "unit", "mean", "low", "high", "n"]
+        columns = ["step", "system", "strategy", "metric", "unit", "mean", "low", "high", "n"]
         return pd.DataFrame(rows, columns=[*columns, "meaning"])
 
     @cached_property
@@ -218,7 +218,7 @@ class Comparison:
         >>> comparison["mean_latency"].loc["callback", "mean"]  # doctest: +SKIP
         """
         metrics.check_metric(metric, self.scenario)
-        rows = self.table[self.table["figure"] == metric].set_index("strategy")
+        rows = self.table[self.table["metric"] == metric].set_index("strategy")
         return rows[["mean", "low", "high", "unit"]]
 
     def findings(self) -> list[str]:
@@ -284,7 +284,7 @@ class Comparison:
     def table(self) -> pd.DataFrame:
         """One row per metric and strategy.
 
-        ``figure`` (the metric), ``unit, strategy, mean, low, high`` over replications;
+        ``metric``, ``unit, strategy, mean, low, high`` over replications;
         ``difference, difference_low, difference_high`` to the first strategy, paired by
         replication; ``n`` replications that had the metric; ``meaning``.
         """
@@ -293,7 +293,7 @@ class Comparison:
             unit, meaning = self._metrics[name]
             gaps = (gap.mean, gap.low, gap.high) if gap else (math.nan,) * 3
             rows.append((name, unit, label, mean.mean, mean.low, mean.high, *gaps, mean.n, meaning))
-        columns = ["figure", "unit", "strategy", "mean", "low", "high"]
+        columns = ["metric", "unit", "strategy", "mean", "low", "high"]
         gap_columns = ["difference", "difference_low", "difference_high"]
         return pd.DataFrame(rows, columns=[*columns, *gap_columns, "n", "meaning"])
 
@@ -460,7 +460,7 @@ def compare(
     replications: int | None = None,
     precision: float | None = None,
     within: DurationLike | None = None,
-    figure: str = FIGURE,
+    metric: str = METRIC,
     most_replications: int = 200,
     warm_up: DurationLike | None = None,
     seed: int = 0,
@@ -479,11 +479,11 @@ def compare(
     replications
         By default 10, or as many as `precision` needs (it is then the least number).
     precision
-        Continue until the half-width of the interval of `figure` is at most this share of its mean
+        Continue until the half-width of the interval of `metric` is at most this share of its mean
         under every strategy, by the rule of `asyncsim.experiment.precision`.
     within
         In place of it, for means near zero: the half-width in the metric's unit (``"5s"``).
-    figure
+    metric
         The metric that `precision` or `within` is about, a name of
         `asyncsim.engine.metrics.METRICS`.
     most_replications
@@ -524,25 +524,25 @@ def compare(
     statistics.check_confidence(confidence)
     by_label = labelled(strategies)
     rules: list[Precision] = []
-    unit = metrics.metrics_of(scenario)[metrics.check_metric(figure, scenario)].unit
+    unit = metrics.metrics_of(scenario)[metrics.check_metric(metric, scenario)].unit
     wanted = argument("replications", 10 if replications is None else replications, count)
     most = argument("most_replications", most_replications, count)
     if precision is not None or within is not None:
         goal = target(precision, within, unit)
         least = FEWEST if replications is None else max(FEWEST, wanted)
         rules = [
-            Precision(goal, confidence, first=least, name=f"`{figure}` under {label}")
+            Precision(goal, confidence, first=least, name=f"`{metric}` under {label}")
             for label in by_label
         ]
         most = max(most, least)
         wanted = min(max(rule.still for rule in rules), most)
-    elif figure != FIGURE:
-        raise scenario_error("figure", "goes with precision or within, which it is for", figure)
+    elif metric != METRIC:
+        raise scenario_error("metric", "goes with precision or within, which it is for", metric)
     begin = 0.0
     if warm_up is not None:
         begin = warm_up_of("warm_up", warm_up, scenario, RESOLUTION)
-        if rules and figure in WHOLE_RUN:
-            raise scenario_error("figure", "must be known without the warm-up as well", figure)
+        if rules and metric in WHOLE_RUN:
+            raise scenario_error("metric", "must be known without the warm-up as well", metric)
     plan = Replications(scenario, tuple(by_label.values()), key_part("seed", seed), engine)
     keep = partial(RunSummary.of, warm_up=begin)
     first: dict[str, Run] = {}
@@ -551,7 +551,7 @@ def compare(
     def add(summaries: list[RunSummary]) -> None:
         kept.append(summaries)
         for rule, one in zip(rules, summaries, strict=False):  # there may be no rules
-            rule.add(one.metrics[figure])
+            rule.add(one.metrics[metric])
 
     with runner(n_jobs, progress, "comparing", wanted * len(by_label)) as play:
         for label, run in zip(by_label, plan.runs(0), strict=True):
@@ -569,5 +569,5 @@ def compare(
     warn_censored(comparison.open_notes)
     if rules:
         hint = "; raise most_replications, or accept the intervals"
-        warn_missed(dict(zip(by_label, rules, strict=True)), figure, unit, hint)
+        warn_missed(dict(zip(by_label, rules, strict=True)), metric, unit, hint)
     return comparison

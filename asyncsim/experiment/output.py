@@ -35,9 +35,7 @@ if TYPE_CHECKING:
 FORMULA = re.compile("['\\s]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|'*[\t\r\n]")
 
 DIFFERENCES = ("difference", "difference_low", "difference_high")
-COLUMNS = {"figure": "metric", "n": "replications"} | {
-    name: name.replace("_", ", ") for name in DIFFERENCES
-}
+COLUMNS = {"n": "replications"} | {name: name.replace("_", ", ") for name in DIFFERENCES}
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -147,8 +145,8 @@ def metrics_html(strategies: Sequence[str], rows: Iterable[tuple[str, str, Seque
 def table_in_words(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of metrics with their names in words and their values in human units."""
     shown = table.drop(columns=["unit", "meaning"], errors="ignore")
-    names = table["figure"].tolist()
-    shown["figure"] = [metric_in_words(name) for name in names]
+    names = table["metric"].tolist()
+    shown["metric"] = [metric_in_words(name) for name in names]
     for column in set(shown) & {"mean", "low", "high", "log", "simulated", *DIFFERENCES}:
         values = zip(names, shown[column], table["unit"], strict=True)
         shown[column] = [metric_text(*one) for one in values]

@@ -77,7 +77,7 @@ def target(precision: object, within: object, unit: str) -> PrecisionTarget:
         if within is not None:
             raise scenario_error("within", problem, within) from None
         in_words = units.share_hint(precision) if isinstance(precision, str) else ""
-        hint = in_words or "; a half-width in the figure's own unit is within="
+        hint = in_words or "; a half-width in the metric's own unit is within="
         raise scenario_error(
             "precision", units.InvalidValue(str(problem), hint), precision
         ) from None
@@ -109,7 +109,7 @@ class Precision:
     confidence: float = 0.95
     first: int = field(default=FEWEST, kw_only=True)
     look_ahead: int = field(default=LOOK_AHEAD, kw_only=True)
-    name: str = field(default="the figure", kw_only=True)
+    name: str = field(default="the metric", kw_only=True)
     steps: list[PrecisionStep] = field(init=False, factory=list)
     known: int = field(init=False, default=0)  # replications that had the metric
     _mean: float = field(init=False, default=0.0)
@@ -183,13 +183,13 @@ class Precision:
         )
 
 
-def warn_missed(rules: dict[str, Precision], figure: str, unit: str, hint: str = "") -> None:
+def warn_missed(rules: dict[str, Precision], metric: str, unit: str, hint: str = "") -> None:
     """Warn if a target was missed, with the reasons by strategy."""
     missed = {label: rule for label, rule in rules.items() if not rule.enough}
     if missed:
         rule = next(iter(missed.values()))
-        reasons = "; ".join(one.shortfall(label, figure, unit) for label, one in missed.items())
-        wanted = f"{rule.wanted.text(figure, unit)} of the {metric_in_words(figure)}"
+        reasons = "; ".join(one.shortfall(label, metric, unit) for label, one in missed.items())
+        wanted = f"{rule.wanted.text(metric, unit)} of the {metric_in_words(metric)}"
         text = f"the {wanted} was not reached in {len(rule.steps)} replications ({reasons}){hint}"
         warn(text, PrecisionWarning)
 
@@ -199,7 +199,7 @@ class NeededReplications:
     """How many replications each strategy needs; made by `asyncsim.replications_for`."""
 
     scenario: Scenario
-    figure: str
+    metric: str
     seed: int
     confidence: float
     _rules: dict[str, Precision]
@@ -208,11 +208,11 @@ class NeededReplications:
     @property
     def unit(self) -> str:
         """Of the metric."""
-        return metrics_of(self.scenario)[self.figure].unit
+        return metrics_of(self.scenario)[self.metric].unit
 
     @property
     def _target(self) -> str:
-        return next(iter(self._rules.values())).wanted.text(self.figure, self.unit)
+        return next(iter(self._rules.values())).wanted.text(self.metric, self.unit)
 
     @property
     def strategies(self) -> list[str]:
@@ -277,7 +277,7 @@ class NeededReplications:
             for label, table in self.table.groupby("strategy", sort=False)
         }  # fmt: skip
         title = f"{self.scenario.name}, {self._target}"
-        scale = metric_scale(self.figure, self.unit, self._lossy)
+        scale = metric_scale(self.metric, self.unit, self._lossy)
         return plots.cumulative_means(size, title, tables, scale)
 
     def findings(self) -> list[str]:
@@ -286,7 +286,7 @@ class NeededReplications:
         for label, rule in self._rules.items():
             n = self.numbers[label]
             at = rule.steps[(n or len(rule.steps)) - 1]
-            clause = Interval(at.mean, at.half_width, at.n).measured(self.figure, self.unit)
+            clause = Interval(at.mean, at.half_width, at.n).measured(self.metric, self.unit)
             never = self._shares[label]
             lost = f"; {units.percent(never)} of its waits never resume" if never > 0 else ""
             needs = f"needs {n} replications for a {self._target}"
@@ -300,7 +300,7 @@ class NeededReplications:
         """What is in the sentences, and which metrics were constant."""
         played = ", ".join(f"{len(rule.steps)} under {one}" for one, rule in self._rules.items())
         note = (
-            f"{self.scenario.name}: {metric_in_words(self.figure, self._lossy)}; "
+            f"{self.scenario.name}: {metric_in_words(self.metric, self._lossy)}; "
             f"{units.percent(self.confidence)} intervals, replications played: {played}"
         )
         same = [label for label, rule in self._rules.items() if rule.steps[-1].half_width == 0]
@@ -321,7 +321,7 @@ def replications_for(
     *,
     precision: float | None = None,
     within: units.DurationLike | None = None,
-    figure: str = "mean_latency",
+    metric: str = "mean_latency",
     most_replications: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
@@ -342,7 +342,7 @@ def replications_for(
         Half-width of the interval as a share of the mean; 0.05 if `within` is not given either.
     within
         The half-width itself, in the unit of the metric (``"5s"``).
-    figure
+    metric
         The metric, a name of `asyncsim.engine.metrics.METRICS`.
     most_replications
         Upper limit.
@@ -371,7 +371,7 @@ def replications_for(
     ...     arrivals=sim.UniformArrivals(50),
     ... )
     >>> needed = sim.replications_for(
-    ...     scenario, [sim.Polling("5min")], precision=0.2, figure="p95_latency", progress=False
+    ...     scenario, [sim.Polling("5min")], precision=0.2, metric="p95_latency", progress=False
     ... )
     >>> needed.numbers
     {'polling 5 min': 5}
@@ -379,13 +379,13 @@ def replications_for(
     check_scenario(scenario)
     check_engine(engine)
     check_confidence(confidence)
-    unit = metrics_of(scenario)[check_metric(figure, scenario)].unit
+    unit = metrics_of(scenario)[check_metric(metric, scenario)].unit
     goal = target(0.05 if precision is None and within is None else precision, within, unit)
     most = argument("most_replications", most_replications, units.count)
     if most < FEWEST:
         raise scenario_error("most_replications", f"must be {FEWEST} or more", most)
     todo, seed = replications.labelled(strategies), key_part("seed", seed)
-    rules = {label: Precision(goal, confidence, name=f"{figure} under {label}") for label in todo}
+    rules = {label: Precision(goal, confidence, name=f"{metric} under {label}") for label in todo}
     waits, so_far = {label: replications.WaitCounts() for label in todo}, 0
     with replications.runner(n_jobs, progress, "replications") as play:
         while todo and so_far < most:
@@ -394,11 +394,11 @@ def replications_for(
             stop = min(so_far + min(rules[label].still for label in todo), most)
             for summaries in play.collect(plan, replications.RunSummary.of, range(so_far, stop)):
                 for label, summary in zip(todo, summaries, strict=True):
-                    rules[label].add(summary.metrics[figure])
+                    rules[label].add(summary.metrics[metric])
                     waits[label].add(summary)
             so_far = stop
             todo = {label: one for label, one in todo.items() if not rules[label].enough}
-    found = NeededReplications(scenario, figure, seed, confidence, rules, waits)
+    found = NeededReplications(scenario, metric, seed, confidence, rules, waits)
     replications.warn_censored(found.notes)
-    warn_missed(rules, figure, unit)
+    warn_missed(rules, metric, unit)
     return found

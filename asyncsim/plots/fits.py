@@ -130,7 +130,7 @@ def _quantiles_against(ax: Axes, system: SystemFitted) -> str:
 def metrics_checked(drawn: Picture, table: pd.DataFrame) -> str:
     """Draw the position of each metric of a log in its interval, one row per metric.
 
-    `table` has ``figure, log, low, high, within``.
+    `table` has ``metric, log, low, high, within``.
     """
     (ax,) = drawn.grid(row=0.2 + 0.24 * len(table))
     middle = (table["low"] + table["high"]) / 2
@@ -138,7 +138,7 @@ def metrics_checked(drawn: Picture, table: pd.DataFrame) -> str:
     away = ((table["log"] - middle) / half.where(half > 0)).fillna(0.0)
     away = away.mask(~table["within"] & (away == 0), FARTHEST)  # no width, or no interval
     at = away.clip(-FARTHEST, FARTHEST).to_numpy()
-    names = ", ".join(table.loc[~table["within"], "figure"])
+    names = ", ".join(table.loc[~table["within"], "metric"])
     if drawn.wide and len(table) > MOST_ROWS:
         some = f"the {MOST_ROWS} of {len(table)} that lie farthest from the mean"
         drawn.head(f"{drawn.title} ({some})")
@@ -153,7 +153,7 @@ def metrics_checked(drawn: Picture, table: pd.DataFrame) -> str:
         ax.plot(at[shown], rows[shown], marker, color=colour, label=counts[-1])
     ax.set(xlim=(-FARTHEST - 0.2, FARTHEST + 0.2), ylim=(len(table) - 0.4, -0.6))
     ax.set_xticks([-1, 0, 1], ["low", "mean", "high"])
-    ax.set_yticks(rows, table["figure"].tolist())
+    ax.set_yticks(rows, table["metric"].tolist())
     ax.set_xlabel("interval in which a further run would lie")
     drawn.later.append(lambda: False)  # a legend: the rows are full
     return f"{', '.join(counts)}.{f' Outside: {names}.' if names else ''}"

@@ -168,8 +168,8 @@ def _of_studies(studies: Sequence[Study]) -> dict[str, str]:
     for study in studies:
         kind = f"{type(study).__name__.lower()} of {'; '.join(study.strategies)}"
         aims.append(str(getattr(study, "question", kind)))
-        if "figure" in study.table:
-            metrics |= dict.fromkeys(study.table["figure"].unique())
+        if "metric" in study.table:
+            metrics |= dict.fromkeys(study.table["metric"].unique())
     outputs = [metric_in_words(name) for name in list(metrics)[:MOST_METRICS]]
     more = f" and {len(metrics) - MOST_METRICS} more" if len(metrics) > MOST_METRICS else ""
     labels = dict.fromkeys(label for study in studies for label in study.strategies)

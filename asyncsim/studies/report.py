@@ -118,7 +118,7 @@ def report_file(path: str | Path, called: str = "path") -> Path:
 
 
 def _page(texts: Texts, studies: Sequence[Study], items: Sequence[ChecklistItem]) -> str:
-    style = files("asyncsim.experiment").joinpath("report.css").read_text(encoding="utf-8")
+    style = files("asyncsim.studies").joinpath("report.css").read_text(encoding="utf-8")
     explained = [study for study in studies if not hasattr(study, "plot")]
     shown = [study for study in studies if hasattr(study, "plot")]
     pictures = [list(_pictures(study)) for study in shown]
@@ -226,8 +226,8 @@ def _limits(studies: Sequence[Study], items: Sequence[ChecklistItem]) -> list[st
 def _losses(study: Study) -> dict[str, float]:
     """Return the largest share of waits that never resume, of every strategy that has any."""
     table = study.table
-    if "unresumed_share" not in table and {"figure", "mean"} <= set(table):
-        lost = table[table["figure"] == "unresumed_share"]
+    if "unresumed_share" not in table and {"metric", "mean"} <= set(table):
+        lost = table[table["metric"] == "unresumed_share"]
         table = lost.rename(columns={"mean": "unresumed_share"})
     if not {"strategy", "unresumed_share"} <= set(table):
         return {}
@@ -257,7 +257,7 @@ def _method(studies: Sequence[Study], texts: Texts, explained: Sequence[Study]) 
     for study in studies:
         strategies |= getattr(study, "strategies_in_words", {})
     runs = dict.fromkeys(text for study in studies if (text := runs_in_words(study)))
-    played = [study for study in studies if study.replications and "figure" in study.table]
+    played = [study for study in studies if study.replications and "metric" in study.table]
     lengths = dict.fromkeys(length_in_words(study.scenario.length) for study in played)
     sums = "requests, worker time, costs and other sums in tables are per run of "
     sums += " or ".join(lengths)
@@ -308,7 +308,7 @@ def _study(number: int, study: Study, pictures: Sequence[str], name: str) -> str
     heading = escape(f"{number}. {_sentence(kind).rstrip('.')}{of}")
     own = _without_findings(study)
     table, shown = study.table, ""
-    if {"figure", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
+    if {"metric", "unit"} <= set(table) and "value" not in table:  # others show theirs in words
         shown = _wide(output.table_html(output.table_in_words(table.head(MOST_ROWS))))
     more = f" (the first {MOST_ROWS} of {len(table)} rows)" if len(table) > MOST_ROWS else ""
     more = more if shown else f" ({len(table):,} rows)"
@@ -345,11 +345,11 @@ def _wide(html: str) -> str:
 
 def _meanings(tables: Sequence[pd.DataFrame]) -> str:
     """Return what the metrics of tables mean: folded on a screen, open on paper."""
-    known = [table for table in tables if len(table) and {"figure", "meaning"} <= set(table)]
+    known = [table for table in tables if len(table) and {"metric", "meaning"} <= set(table)]
     if not known:
         return ""
-    of = pd.concat(known).drop_duplicates("figure")
-    words = dict(zip(map(metric_in_words, of["figure"]), of["meaning"], strict=True))
+    of = pd.concat(known).drop_duplicates("metric")
+    words = dict(zip(map(metric_in_words, of["metric"]), of["meaning"], strict=True))
     title, rows = "What the metrics mean", _rows(words)
     return (
         f'<details class="all"><summary>{title}</summary>{rows}</details>'

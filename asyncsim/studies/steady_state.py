@@ -78,7 +78,7 @@ class SteadyState:
     strategy: str  # its label
     replications: int
     seed: int
-    figure: str
+    metric: str
     unit: str
     meaning: str
     cycle: float  # its length in seconds
@@ -118,7 +118,7 @@ class SteadyState:
         smooth = moving_average(self.averaged, n // 20 if window is None else window)
         found = (self.estimate.mean, self.estimate.low, self.estimate.high)
         cycles = plots.Scale(f"cycles of {text_of(self.cycle)}", "whole number")
-        scales = cycles, metric_scale(self.figure, self.unit, bool(self._unresumed))
+        scales = cycles, metric_scale(self.metric, self.unit, bool(self._unresumed))
         brief = "; ".join(doubt.partition(":")[0] for doubt in self.doubts)
         doubted = "" if self.reliable else f"\nnot reliable: {brief}"
         never = f" ({self._unresumed})" if self._unresumed else ""
@@ -130,9 +130,9 @@ class SteadyState:
         """The answer in one sentence."""
         runs = f"{self.replications} replications" if self.replications > 1 else "one run"
         never = f"; {self._unresumed}" if self._unresumed else ""
-        unit = "1" if is_number(self.figure) else self.unit
-        of = f" of {averaged(self.figure)}" if self._unresumed and self.unit == "s" else ""
-        words = self.estimate.measured(self.figure, unit).replace(" is ", f"{of} is ", 1)
+        unit = "1" if is_number(self.metric) else self.unit
+        of = f" of {averaged(self.metric)}" if self._unresumed and self.unit == "s" else ""
+        words = self.estimate.measured(self.metric, unit).replace(" is ", f"{of} is ", 1)
         found = (
             f"In the long run {words}{never}; {percent(self.confidence)} interval by {self.method} "
             f"over {runs}, after a warm-up of {self.warm_up} of {len(self.averaged)} cycles of "
@@ -183,7 +183,7 @@ class SteadyState:
 def steady_state(
     scenario: Scenario,
     strategy: Strategy,
-    figure: str = "latency",
+    metric: str = "latency",
     *,
     length: DurationLike | None = "60 days",
     cycle: DurationLike = "1 day",
@@ -217,7 +217,7 @@ def steady_state(
     ----------
     scenario, strategy
         What is played, and how its steps wait.
-    figure
+    metric
         The metric: ``latency``, ``checks_per_wait``, ``cycle_time``, ``open_waits``,
         ``queue_length`` or ``busy_workers``.
     length
@@ -259,7 +259,7 @@ def steady_state(
     check_played(scenario, strategy, None)
     check_engine(engine)
     check_confidence(confidence)
-    choice("figure", figure, SERIES)
+    choice("metric", metric, SERIES)
     replications = argument("replications", replications, count)
     scenario = _of_length(scenario, length)
     span = seconds("cycle", cycle)
@@ -271,13 +271,13 @@ def steady_state(
         )
     seed, bins = key_part("seed", seed), resolution(span)
     plan = Replications(scenario, (strategy,), seed, engine, resolution=bins)
-    keep = partial(_kept, figure=figure, edges=edges)
+    keep = partial(_kept, metric=metric, edges=edges)
     with runner(n_jobs, progress, "steady state", replications) as play:
         kept = [run for (run,) in play.collect(plan, keep, range(replications))]
-    found = _estimated(plan, figure, (edges, span), kept, confidence)
+    found = _estimated(plan, metric, (edges, span), kept, confidence)
     warn_censored(found.notes)
     if found.doubts:
-        words = metric_in_words(figure)
+        words = metric_in_words(metric)
         warn(f"{words} under {found.strategy}: {'; '.join(found.doubts)}", SteadyStateWarning)
     return found
 
@@ -295,16 +295,16 @@ def _of_length(scenario: Scenario, length: DurationLike | None) -> Scenario:
     return scenario.replace(length=wanted)
 
 
-def _kept(run: Run, figure: str, edges: Floats) -> tuple[Cycles, Floats, Asked]:
+def _kept(run: Run, metric: str, edges: Floats) -> tuple[Cycles, Floats, Asked]:
     """Return the cycles of a run, the unended instances of each, and the offered load."""
     record = run.record
     asked = Asked.of(record, run.scenario)
-    return SERIES[figure].of(record, edges), unended(record, edges).values, asked
+    return SERIES[metric].of(record, edges), unended(record, edges).values, asked
 
 
 def _estimated(
     plan: Replications,
-    figure: str,
+    metric: str,
     cut_at: tuple[Floats, float],
     runs: list[tuple[Cycles, Floats, Asked]],
     confidence: float,
@@ -340,7 +340,7 @@ def _estimated(
             "used": (cycle >= first) & (weights.ravel() > 0),
         }
     )
-    what = SERIES[figure]
+    what = SERIES[metric]
     left_out = {
         "cycles of warm-up": cut,
         "cycles that fill no batch": first - cut,
@@ -350,7 +350,7 @@ def _estimated(
         f"{what.observed} that never ended": int(missing.sum()),
     }
     return SteadyState(
-        plan.scenario, strategy.label, len(runs), plan.seed, figure, what.metric.unit,
+        plan.scenario, strategy.label, len(runs), plan.seed, metric, what.metric.unit,
         what.metric.meaning, span, series, what.observed, averaged, cut, mser, estimate,
         method, batches, tuple(doubts), left_out, confidence,
     )  # fmt: skip

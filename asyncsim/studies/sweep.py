@@ -110,7 +110,7 @@ class Sweep:
     def table(self) -> pd.DataFrame:
         """One row per point, strategy and metric.
 
-        ``point`` (its number), a column per swept field, ``strategy, figure`` (the metric),
+        ``point`` (its number), a column per swept field, ``strategy, metric``,
         ``unit``; ``mean, low, high`` over replications, as in `asyncsim.Comparison.table`; ``n``
         replications that had the metric; ``error``, empty where the point could be played.
         """
@@ -125,7 +125,7 @@ class Sweep:
                     unit = units.get(name, metric).unit  # currencies may be swept, too
                     head = (point.number, *point.values, label, name, unit)
                     rows.append((*head, mean.mean, mean.low, mean.high, mean.n, point.error))
-        last = ["strategy", "figure", "unit", "mean", "low", "high", "n", "error"]
+        last = ["strategy", "metric", "unit", "mean", "low", "high", "n", "error"]
         return pd.DataFrame(rows, columns=["point", *self.names, *last])
 
     @cached_table
@@ -168,24 +168,24 @@ class Sweep:
         rows = [(p.number, *p.values, p.error) for p in self._points if p.error]
         return pd.DataFrame(rows, columns=["point", *self.names, "error"])
 
-    def of(self, figure: str = "mean_latency") -> pd.DataFrame:
+    def of(self, metric: str = "mean_latency") -> pd.DataFrame:
         """Return the rows of one metric, such as ``"mean_latency"``."""
-        check_metric(figure, self._priced)
-        return self.table[self.table["figure"] == figure].reset_index(drop=True)
+        check_metric(metric, self._priced)
+        return self.table[self.table["metric"] == metric].reset_index(drop=True)
 
-    def _with_shares(self, figure: str) -> tuple[pd.DataFrame, bool]:
+    def _with_shares(self, metric: str) -> tuple[pd.DataFrame, bool]:
         """Return the rows of a metric with the share ``unresumed``, and whether there is any."""
-        table = self.of(figure).assign(unresumed=self.of("unresumed_share")["mean"])
+        table = self.of(metric).assign(unresumed=self.of("unresumed_share")["mean"])
         return table, bool((table["unresumed"] > 0).any())
 
-    def plot(self, figure: str = "mean_latency", size: str = "page") -> Picture:
+    def plot(self, metric: str = "mean_latency", size: str = "page") -> Picture:
         """Draw a metric: lines over one swept field, a heat map per strategy over two.
 
         A sample, or a grid of more fields, is drawn as points, side by side over each field. `size`
         is ``"page"`` or ``"slide"``.
         """
-        table, lossy = self._with_shares(figure)
-        scale = metric_scale(figure, str(table["unit"].iloc[0]), lossy)
+        table, lossy = self._with_shares(metric)
+        scale = metric_scale(metric, str(table["unit"].iloc[0]), lossy)
         places, across = {}, {}
         for name in self.names:
             kind = {"time": name in self._times, "share": is_probability(name)}

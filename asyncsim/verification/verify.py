@@ -54,7 +54,7 @@ class Verification:
     """The answer of `verify`."""
 
     table: pd.DataFrame
-    """One row per metric: ``experiment, engine, figure`` (the metric), ``theory, bound, simulated,
+    """One row per metric: ``experiment, engine, metric``, ``theory, bound, simulated,
     low, high`` (ends of the 90 % interval), ``n`` (replications) and ``verdict``."""
 
     @property
@@ -72,7 +72,7 @@ class Verification:
         ]
         bad = self.table[self.table["verdict"] != OK]
         lines += [
-            f"! {row.verdict}: {row.experiment} ({row.engine}), {metric_in_words(str(row.figure))}"
+            f"! {row.verdict}: {row.experiment} ({row.engine}), {metric_in_words(str(row.metric))}"
             for row in bad.itertuples()
         ]
         return "\n".join([*lines, MEANING])
@@ -80,7 +80,7 @@ class Verification:
     def _shown_table(self) -> pd.DataFrame:
         rows = []
         for row in self.table.to_dict("records"):
-            name = str(row["figure"])
+            name = str(row["metric"])
             unit = "s" if name in TIMES else METRICS[name].unit if name in METRICS else "1"
             text = partial(metric_text, name, unit="1" if unit == "money" else unit)
             found = Uneven.between(row["simulated"], row["low"], row["high"], row["n"])
@@ -148,7 +148,7 @@ def _judged(
     return {
         "experiment": experiment.name,
         "engine": experiment.engine,
-        "figure": metric,
+        "metric": metric,
         "theory": theory,
         "bound": bound,
         "simulated": interval.mean,

@@ -84,7 +84,7 @@ def test_a_table_of_requests_shows_no_work_and_no_queue():
     table = pd.DataFrame(
         {"SN": table["SN"], "submitted": table["armed_at"], "completed": table["completed_at"]}
     )
-    found = set(sim.fit(table).check(replications=2, **QUIET).table["figure"])
+    found = set(sim.fit(table).check(replications=2, **QUIET).table["metric"])
     assert not any("work" in name for name in found)
     assert not any("cycle" in name for name in found)
     assert any("last completion" in name for name in found)
@@ -134,19 +134,19 @@ WRONG = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_seen(batch_fit, what):
-    """Each mistake shows in a figure that names it."""
-    wrong, figure = WRONG[what]
+    """Each mistake shows in a metric that names it."""
+    wrong, metric = WRONG[what]
     fit = copy.copy(batch_fit)
     fit.scenario = wrong
-    outside = fit.check(replications=10, **QUIET).outside["figure"]
-    assert outside.str.contains(figure, regex=False).any(), outside.tolist()
+    outside = fit.check(replications=10, **QUIET).outside["metric"]
+    assert outside.str.contains(metric, regex=False).any(), outside.tolist()
 
 
 def test_the_scenario_itself_is_left_alone(batch_fit):
     """None of the figures that betray a wrong scenario is outside."""
-    outside = batch_fit.check(replications=10, **QUIET).outside["figure"]
-    for _, figure in WRONG.values():
-        assert not outside.str.contains(figure, regex=False).any(), outside.tolist()
+    outside = batch_fit.check(replications=10, **QUIET).outside["metric"]
+    for _, metric in WRONG.values():
+        assert not outside.str.contains(metric, regex=False).any(), outside.tolist()
 
 
 def test_intervals_hold_what_they_promise():
@@ -176,7 +176,7 @@ def test_few_counts_have_room_even_if_no_run_had_any():
 def test_what_no_run_has_is_outside_and_not_an_error(batch_fit):
     """Where every callback is lost no step resumes: no time can be compared."""
     table = batch_fit.check(sim.Callback(loss=1.0), replications=2, **QUIET).table
-    row = table.set_index("figure").loc["post: external time, median"]
+    row = table.set_index("metric").loc["post: external time, median"]
     assert not row["within"]
     assert math.isnan(row["simulated"])
     assert row["log"] > 0

@@ -88,7 +88,7 @@ def test_a_log_of_ends_only_says_what_it_cannot_tell(service_run):
 
 
 def test_a_batch_is_found_in_an_event_log_and_in_a_table():
-    """Start, law of item times and numbers of steps; every figure of the log is played again."""
+    """Start, law of item times and numbers of steps; every metric of the log is played again."""
     batch = sim.NightlyBatch("22:00", sim.lognormal("2s", "1s"), cut_off="19:00")
     run = sim.simulate(scenario(batch, days=7, steps=STEPS), sim.Callback("50ms"), seed=4)
     for fit in (sim.fit(run.event_log()), sim.fit(table_of(run), system="ledger")):
@@ -174,7 +174,7 @@ def test_a_wrong_scenario_fails_the_check():
         systems={"outside system": sim.OnlineService(sim.exponential("5min"), lanes=None)},
         arrivals=sim.Poisson("500/day", between=("08:00", "20:00")),
     )
-    outside = set(fit.check(replications=10, **QUIET).outside["figure"])
+    outside = set(fit.check(replications=10, **QUIET).outside["metric"])
     step = "wait for outside system"
     assert {"arrivals", f"{step}: external time, median", "arrivals from 12 h"} <= outside
 
@@ -184,8 +184,8 @@ def test_latencies_are_checked_where_they_are_known():
     system = sim.OnlineService(sim.exponential("1h"), lanes=None)
     fit = sim.fit(requests(system, days=5, strategy=sim.Polling("10min")))
     named = "wait for outside system: latency, median"
-    right = fit.check(sim.Polling("10min"), replications=10, **QUIET).table.set_index("figure")
-    wrong = fit.check(sim.Callback(), replications=10, **QUIET).table.set_index("figure")
+    right = fit.check(sim.Polling("10min"), replications=10, **QUIET).table.set_index("metric")
+    wrong = fit.check(sim.Callback(), replications=10, **QUIET).table.set_index("metric")
     assert right.loc[named, "within"]
     assert not wrong.loc[named, "within"]
 

@@ -190,7 +190,7 @@ def test_fixed_numbers_may_be_done_later_and_a_note_reports_the_demand():
 
 
 def test_an_answer_and_all_undecided_values_lie_between_its_ends():
-    """Also where the figure goes up and down, and the answer claims no interval of 95 % then."""
+    """Also where the metric goes up and down, and the answer claims no interval of 95 % then."""
     herd = lost("200/day").replace(arrivals=sim.UniformArrivals(200, between=("08:00", "08:01")))
     herd = herd.replace(systems={"ledger": sim.NightlyBatch("22:00", "1ms", results="at end")})
     answer = sim.longest_interval(

@@ -164,7 +164,7 @@ def test_a_metric_that_no_run_has_raises_at_once():
     """Without a search over a thousand workers."""
     scenario = herd(process=sim.Process("p", [sim.Step("work", "1s")]))
     with pytest.raises(
-        sim.ScenarioError, match=r"figure 'p95_latency' was seen in no run.*any step wait"
+        sim.ScenarioError, match=r"metric 'p95_latency' was seen in no run.*any step wait"
     ):
         sim.fewest_workers(scenario, sim.Callback(), "p95_latency <= 1s", replications=2, **QUIET)
 
@@ -275,8 +275,8 @@ def test_a_cost_that_falls_and_rises_with_workers_has_a_fewest_number():
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
-@pytest.mark.parametrize("figure", ["timed_out", "failed"])
-def test_metrics_that_count_unresumed_waits_have_no_note_that_they_ignore_them(figure):
+@pytest.mark.parametrize("metric", ["timed_out", "failed"])
+def test_metrics_that_count_unresumed_waits_have_no_note_that_they_ignore_them(metric):
     """They are these waits, or the instances of them."""
     scenario = sim.Scenario(
         name="asked",
@@ -286,6 +286,6 @@ def test_metrics_that_count_unresumed_waits_have_no_note_that_they_ignore_them(f
     )
     polling = sim.Polling("5min")
     answer = sim.fewest_workers(
-        scenario, polling, f"{figure} <= 90", between=(1, 4), replications=2, **QUIET
+        scenario, polling, f"{metric} <= 90", between=(1, 4), replications=2, **QUIET
     )
     assert "none of them" not in repr(answer)

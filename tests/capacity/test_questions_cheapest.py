@@ -52,7 +52,7 @@ def test_the_interval_of_theory_is_between_the_ends():
 def test_any_metric_can_be_least():
     """The fewest requests: an interval so long that one check is enough, or any longer one."""
     answer = sim.cheapest_interval(
-        priced(), figure="requests", between=("1min", "2h"), replications=3, **QUIET
+        priced(), metric="requests", between=("1min", "2h"), replications=3, **QUIET
     )
     least = answer.table.set_index("value").loc[answer.value, "mean"]
     assert 400 <= least < 405
@@ -61,7 +61,7 @@ def test_any_metric_can_be_least():
 
 def test_a_cost_needs_prices():
     """Zeros have no minimum."""
-    with pytest.raises(sim.ScenarioError, match="figure 'cost' needs prices"):
+    with pytest.raises(sim.ScenarioError, match="metric 'cost' needs prices"):
         sim.cheapest_interval(priced().replace(costs=None), **QUIET)
 
 
@@ -69,4 +69,4 @@ def test_words_are_no_strategy():
     """The error names the argument, as for the other questions."""
     scenario = sim.Scenario.load("example:nightly_ledger")
     with pytest.raises(sim.ScenarioError, match="strategy must be a strategy such as Callback"):
-        sim.cheapest_interval(scenario, "polling 15min", figure="requests", progress=False)
+        sim.cheapest_interval(scenario, "polling 15min", metric="requests", progress=False)

@@ -70,13 +70,13 @@ def ask(draw, scenario):
     if question == 2:
         return sim.longest_interval(scenario, f"{metric} <= {bound}", **ends)
     if question == 3:
-        return sim.cheapest_interval(scenario, figure=metric, **ends)
+        return sim.cheapest_interval(scenario, metric=metric, **ends)
     other = draw(STRATEGIES.filter(lambda one: one.label != strategy.label))
     if question == 4:
         ends = ("arrivals.rate", ("5/day", "100/day"))
-        return sim.break_even(scenario, strategy, other, *ends, figure=metric, **options)
+        return sim.break_even(scenario, strategy, other, *ends, metric=metric, **options)
     ends = ("server.workers", (1, 8))
-    return sim.break_even(scenario, strategy, other, *ends, figure=metric, **options)
+    return sim.break_even(scenario, strategy, other, *ends, metric=metric, **options)
 
 
 def check(answer):
@@ -102,7 +102,7 @@ def check(answer):
         return
     assert len(at) == len(answer.strategies)
     row = at.iloc[0]
-    name, unit = row["figure"], row["unit"]
+    name, unit = row["metric"], row["unit"]
     if math.isfinite(row["mean"]) and "any loss at all" not in text:
         assert metric_text(name, row["mean"], unit) in text
         assert metric_text(name, row["high"], unit) in text or "± 0.1 %" in text or (
@@ -198,18 +198,18 @@ def answers():
     )
     yield sim.longest_interval(ledger, "max_latency <= 5min", between=(60, 3600), **few)
     yield sim.cheapest_interval(ledger, between=("10s", "2h"), **few)
-    for figure in ("mean_latency", "database_operations"):
+    for metric in ("mean_latency", "database_operations"):
         loss = ("strategy.loss", (0.0, 0.5))
-        yield sim.break_even(ledger, sim.Callback("50ms"), polling, *loss, figure=figure, **few)
-        yield sim.frontier(ledger, [lossy, polling], (figure, "requests"), **few)
+        yield sim.break_even(ledger, sim.Callback("50ms"), polling, *loss, metric=metric, **few)
+        yield sim.frontier(ledger, [lossy, polling], (metric, "requests"), **few)
     yield sim.herd_drain(ledger, lossy, **few)
     grid = {"server.workers": [1, 2], "strategy.interval": [60, "15min"]}
     yield sim.sweep(ledger, grid, [lossy, polling], 3, 1, progress=False)
     yield sim.compare(ledger, [lossy, polling], **few)
     yield sim.replications_for(ledger, [lossy, polling], precision=0.1, seed=1, progress=False)
     yield sim.replications_for(ledger, [polling], within="1s", most_replications=6, progress=False)
-    for figure in ("latency", "open_waits", "busy_workers"):
-        yield sim.steady_state(ledger, lossy, figure, length="20 days", seed=1, progress=False)
+    for metric in ("latency", "open_waits", "busy_workers"):
+        yield sim.steady_state(ledger, lossy, metric, length="20 days", seed=1, progress=False)
     yield sim.simulate(ledger, lossy, seed=1)
     waits = sim.simulate(ledger, sim.Callback(), seed=1).waits
     names = {"serial_number": "SN", "armed_at": "submitted", "completed_at": "completed"}

@@ -38,9 +38,9 @@ def test_a_target_is_parsed_from_words(words, metric, bound):
     [
         ("p95_latency", "target must be words such as"),
         (60, "target must be words .* got 60"),
-        ("p95_latancy <= 60s", "target 'p95_latancy <= 60s': figure .* did you mean 'p95_latency'"),
-        ("p0_latency <= 60s", "figure must be a metric, got .p0_latency."),
-        ("cost <= 5", "figure 'cost' needs prices"),
+        ("p95_latancy <= 60s", "target 'p95_latancy <= 60s': metric .* did you mean 'p95_latency'"),
+        ("p0_latency <= 60s", "metric must be a known name, got .p0_latency."),
+        ("cost <= 5", "metric 'cost' needs prices"),
         ("p95_latency <= sixty", "the bound must be a duration .* got 'sixty'"),
         ("p95_latency <= -1s", "the bound must not be negative, got '-1s'"),
         ("requests <= nan", "the bound must be a finite number, got 'nan'"),

@@ -15,10 +15,10 @@ SCENARIO = sim.Scenario(
 POLLINGS = [sim.Polling(f"{k}min") for k in (1, 5, 20)]
 
 
-def found(strategies, figures=("mean_latency", "requests"), **options):
+def found(strategies, metrics=("mean_latency", "requests"), **options):
     """The frontier of these tests."""
     return sim.frontier(
-        SCENARIO, strategies, figures, **({"replications": 5, "progress": False} | options)
+        SCENARIO, strategies, metrics, **({"replications": 5, "progress": False} | options)
     )
 
 
@@ -63,9 +63,9 @@ def test_the_usual_strategies_are_played_if_none_are_named():
 
 def test_figures_are_two_that_exist():
     """Named in the message."""
-    with pytest.raises(sim.ScenarioError, match="figures must be two names"):
+    with pytest.raises(sim.ScenarioError, match="metrics must be two names"):
         found(POLLINGS, "mean_latency")
-    with pytest.raises(sim.ScenarioError, match="figures must be two different ones"):
+    with pytest.raises(sim.ScenarioError, match="metrics must be two different ones"):
         found(POLLINGS, ("requests", "requests"))
     with pytest.raises(sim.ScenarioError, match="did you mean 'requests'"):
         found(POLLINGS, ("mean_latency", "request"))
@@ -93,7 +93,7 @@ def test_one_unlucky_run_does_not_decide_that_a_strategy_is_beaten():
 
 @pytest.mark.filterwarnings("ignore::asyncsim.CensoredWarning")
 def test_the_share_never_resumed_stands_beside_a_strategy():
-    """In the sentence, the table, its HTML and the picture, though no figure counts lost waits."""
+    """In the sentence, the table, its HTML and the picture, though no metric counts lost waits."""
     result = found(
         [sim.Callback(loss=0.3), sim.Polling("5min")], ("requests", "database_operations")
     )

@@ -46,7 +46,7 @@ def test_without_a_safety_poll_callback_loses_as_soon_as_one_in_a_hundred_is_los
     """p99 over all armed waits: with more than 1 % lost it is infinite, polling's is not."""
     answer = sim.break_even(
         outside(4000, timeout="1d"), sim.Callback("2s"), sim.Polling("10min"), "strategy.loss",
-        (0.0, 0.1), figure="p99_latency", replications=5, **QUIET
+        (0.0, 0.1), metric="p99_latency", replications=5, **QUIET
     )  # fmt: skip
     assert 0.004 < answer.value < 0.02
     assert f"below {100 * answer.low:.3g} % 'callback'" in answer.text
@@ -64,13 +64,13 @@ def test_a_herd_that_runs_into_a_rate_limit_makes_callback_lose():
     )
     answer = sim.break_even(
         scenario, sim.Callback(), sim.Polling("5min"), "arrivals.count", (10, 1000),
-        figure="p95_latency", replications=3, **QUIET
+        metric="p95_latency", replications=3, **QUIET
     )  # fmt: skip
     last = max(n for n in range(1, 1000) if 0.95 * (n - 1) <= 99)
     assert answer.value == answer.low == last
     patient = sim.break_even(
         scenario, sim.Callback(retries=["10s"] * 50), sim.Polling("5min"), "arrivals.count",
-        (10, 1000), figure="p95_latency", replications=3, **QUIET
+        (10, 1000), metric="p95_latency", replications=3, **QUIET
     )  # fmt: skip
     assert patient.value is None
     assert "'callback, 50 retries' has the smaller 95th percentile of the latency" in patient.text
@@ -95,7 +95,7 @@ def test_lost_callbacks_cost_without_bound():
     prices = sim.CostModel(check=0.001, late_minute=0.02)
     answer = sim.break_even(
         outside(500).replace(costs=prices), sim.Callback(), sim.Polling("5min"), "strategy.loss",
-        (0.0, 1.0), figure="cost", replications=6, **QUIET
+        (0.0, 1.0), metric="cost", replications=6, **QUIET
     )  # fmt: skip
     assert answer.value == 0
     assert "one makes the cost infinite" in repr(answer)
@@ -106,7 +106,7 @@ def test_waits_that_timed_out_are_part_of_the_cost():
     prices = sim.CostModel(check=0.001, late_minute=0.02)
     answer = sim.break_even(
         outside(500, timeout="1d").replace(costs=prices), sim.Callback(), sim.Polling("5min"),
-        "strategy.loss", (0.0, 1.0), figure="cost", replications=6, **QUIET
+        "strategy.loss", (0.0, 1.0), metric="cost", replications=6, **QUIET
     )  # fmt: skip
     assert 0 < answer.value < 0.05
     assert "they cost their lateness up to then" in repr(answer)
@@ -165,7 +165,7 @@ def test_a_break_even_shows_what_each_strategy_loses():
     """For a metric that does not count lost callbacks, too."""
     answer = sim.break_even(
         outside(50, timeout="1d"), sim.Callback(loss=0.3), sim.Polling("5min"),
-        "strategy.interval", ("1min", "1h"), figure="requests", replications=2, progress=False,
+        "strategy.interval", ("1min", "1h"), metric="requests", replications=2, progress=False,
     )  # fmt: skip
     assert "of the waits under 'callback, 30 % lost' never resume" in answer.text
     assert "of the waits under 'polling" not in answer.text

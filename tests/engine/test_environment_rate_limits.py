@@ -28,7 +28,7 @@ def drained(words, requests, now=0.0):
 @pytest.mark.parametrize(
     ("words", "requests", "seconds"),
     [
-        ("3000 refilled 500/s", 10_000, 14.0),  # the figures of Step Functions in FACTS
+        ("3000 refilled 500/s", 10_000, 14.0),  # published for Step Functions
         ("1500 refilled 300/s", 10_000, 85 / 3),
         ("100 per 60 s", 100, 0.0),
         ("100 per 60 s", 101, 60.0),

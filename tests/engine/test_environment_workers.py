@@ -116,7 +116,7 @@ def test_a_backlog_longer_than_what_is_kept_is_counted_only_up_to_now():
 
 
 def test_a_load_of_nothing_is_nothing():
-    """Without jobs every figure is zero."""
+    """Without jobs every metric is zero."""
     load = Load(60.0).until(120.0)
     assert (load.jobs, load.busy_seconds, load.queue_seconds) == (0, 0.0, 0.0)
     assert load.busy.tolist() == load.queue.tolist() == load.started.tolist() == [0.0] * 3

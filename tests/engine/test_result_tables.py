@@ -1,4 +1,4 @@
-"""Tidy tables: their columns, and every figure in them against a count by hand or brute force."""
+"""Tidy tables: their columns, and every metric in them against a count by hand or brute force."""
 
 import numpy as np
 import pandas as pd

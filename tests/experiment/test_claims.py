@@ -162,7 +162,7 @@ def test_the_sentences_of_the_example():
     assert re.match(r"'callback' resumes 7\.\d+ min earlier than 'polling 15 min'", second)
     table = found["mean_latency"]
     assert list(table.index) == found.strategies
-    long = found.table[found.table["figure"] == "mean_latency"]
+    long = found.table[found.table["metric"] == "mean_latency"]
     assert table["mean"].tolist() == long["mean"].tolist()
     with pytest.raises(sim.ScenarioError, match="did you mean 'mean_latency'"):
         found["latency"]
@@ -238,13 +238,13 @@ def test_each_step_that_waits_has_its_own_numbers():
     """As the tables of the runs have them; the sentence names both steps."""
     strategies = [sim.Callback("50ms"), sim.Polling("15min")]
     found = sim.compare(office(4), strategies, **QUIET)
-    table = found.by_step.set_index(["step", "strategy", "figure"])
+    table = found.by_step.set_index(["step", "strategy", "metric"])
     for strategy in strategies:
         runs = [sim.simulate(office(4), strategy, seed=0, replication=k).waits for k in range(3)]
         for step in ("decide", "book"):
             of = [run[run["step"] == step] for run in runs]
             outside = [one["completed"] - one["called"] for one in of]
-            for figure, values in {
+            for metric, values in {
                 "waits": [len(one) for one in of],
                 "mean_outside": [one.mean() for one in outside],
                 "p95_outside": [one.quantile(0.95) for one in outside],
@@ -252,7 +252,7 @@ def test_each_step_that_waits_has_its_own_numbers():
                 "p95_latency": [one["latency"].quantile(0.95) for one in of],
                 "unresumed_share": [one["resumed"].isna().mean() for one in of],
             }.items():
-                row = table.loc[(step, strategy.label, figure)]
+                row = table.loc[(step, strategy.label, metric)]
                 assert (row["mean"], row["low"]) == pytest.approx(interval(np.array(values))[:2])
     assert list(dict.fromkeys(found.by_step["system"])) == ["clerk", "mainframe"]
     (sentence,) = [one for one in found.findings() if "'decide'" in one]

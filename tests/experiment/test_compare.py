@@ -45,7 +45,7 @@ def test_intervals_are_those_of_the_single_runs():
         ]
         for strategy in PAIR
     }
-    table = comparison.table.query("figure == 'mean_latency'").set_index("strategy")
+    table = comparison.table.query("metric == 'mean_latency'").set_index("strategy")
     for label, values in found.items():
         interval = mean_interval(values)
         assert table.loc[label, "mean"] == pytest.approx(interval.mean)
@@ -65,32 +65,32 @@ def test_all_strategies_meet_the_same_random_numbers():
 
 def test_pairing_narrows_the_interval_of_a_difference():
     """The interval of the difference in cycle time is narrower than that of either strategy."""
-    table = compared(replications=10).table.query("figure == 'mean_cycle_time'")
+    table = compared(replications=10).table.query("metric == 'mean_cycle_time'")
     polling = table[table["strategy"] == "polling 5 min"].iloc[0]
     width = polling["difference_high"] - polling["difference_low"]
     assert width < (table["high"] - table["low"]).min() / 2
 
 
 def test_the_table_says_what_each_figure_is():
-    """Every figure is there for every strategy, with its unit and meaning."""
+    """Every metric is there for every strategy, with its unit and meaning."""
     table = compared().table
     assert len(table) == len(metrics_of(outside())) * 2
     assert table["unit"].map(len).all()
     assert table["meaning"].map(len).all()
-    assert list(table.columns[:6]) == ["figure", "unit", "strategy", "mean", "low", "high"]
+    assert list(table.columns[:6]) == ["metric", "unit", "strategy", "mean", "low", "high"]
 
 
 def test_a_precision_target_is_met_by_more_replications():
     """Half-widths of the mean latency are at most the wanted share of it."""
     coarse, fine = (compared(replications=None, precision=p) for p in (0.2, 0.03))
-    table = fine.table.query("figure == 'mean_latency'")
+    table = fine.table.query("metric == 'mean_latency'")
     assert ((table["high"] - table["mean"]) <= 0.03 * table["mean"]).all()
     assert fine.replications > coarse.replications >= 5
 
 
 def test_the_number_of_replications_is_that_of_the_rule():
     """It is where every strategy has been known well enough, and confirmed, for the first time."""
-    comparison = compared(replications=None, precision=0.02, figure="p95_latency")
+    comparison = compared(replications=None, precision=0.02, metric="p95_latency")
     plan = Replications(outside(sim.exponential("10min")), tuple(PAIR), 0, "auto")
     rules = [Precision(PrecisionTarget(share=0.02)) for _ in PAIR]
     played = 0
@@ -103,7 +103,7 @@ def test_the_number_of_replications_is_that_of_the_rule():
 
 def test_a_target_can_be_a_half_width_outright():
     """Seconds for a time; the shares may then be what they are."""
-    table = compared(replications=None, within="8s").table.query("figure == 'mean_latency'")
+    table = compared(replications=None, within="8s").table.query("metric == 'mean_latency'")
     assert ((table["high"] - table["mean"]) <= 8).all()
 
 
@@ -112,7 +112,7 @@ def test_a_target_missed_is_reported_with_shortfall_and_alternative():
     rare = [sim.Callback(), sim.Callback(loss=0.01)]
     with pytest.warns() as caught:
         sim.compare(
-            outside(), rare, precision=0.01, figure="still_waiting", most_replications=12,
+            outside(), rare, precision=0.01, metric="still_waiting", most_replications=12,
             progress=False,
         )  # fmt: skip
     (message,) = [str(one.message) for one in caught if one.category is sim.PrecisionWarning]
@@ -134,7 +134,7 @@ def test_waits_without_end_are_counted_in_a_warning():
     with pytest.warns(sim.CensoredWarning, match=r"\d+ under callback, 50 % lost") as caught:
         comparison = sim.compare(outside(), strategies, replications=2, progress=False)
     lost = int(re.search(r"(\d+) under", str(caught[0].message))[1])
-    row = comparison.table.query("figure == 'still_waiting'").set_index("strategy")
+    row = comparison.table.query("metric == 'still_waiting'").set_index("strategy")
     assert row.loc["callback, 50 % lost", "mean"] * 2 == lost
     assert row.loc["callback", "mean"] == 0
 
@@ -148,12 +148,12 @@ def test_two_strategies_of_one_label_stay_apart():
         progress=False,
     )
     assert comparison.strategies == ["callback, delay 1 s", "callback, delay 2 s"]
-    means = comparison.table.query("figure == 'mean_latency'")["mean"]
+    means = comparison.table.query("metric == 'mean_latency'")["mean"]
     assert means.tolist() == pytest.approx([1.0, 2.0])
 
 
 def test_an_infinite_or_missing_latency_is_shown_as_a_dash():
-    """With every callback lost nothing resumed: no figure, not a zero."""
+    """With every callback lost nothing resumed: no number, not a zero."""
     with pytest.warns(sim.CensoredWarning):
         comparison = sim.compare(
             outside(), [sim.Callback(loss=1.0)], replications=2, progress=False
@@ -213,15 +213,15 @@ def test_parts_of_the_plot_are_drawn_in_its_order():
         (PAIR, {"precision": 5}, "precision must be a share between 0 and 1, got 5"),
         (PAIR, {"precision": 0.1, "within": "5s"}, "give precision (a share of the mean"),
         (PAIR, {"within": "soon"}, "within must be a duration such as"),
-        (PAIR, {"within": "5s", "figure": "longest_queue"}, "within must be a finite number"),
-        (PAIR, {"figure": "mean_latenzy"}, "did you mean 'mean_latency'?"),
+        (PAIR, {"within": "5s", "metric": "longest_queue"}, "within must be a finite number"),
+        (PAIR, {"metric": "mean_latenzy"}, "did you mean 'mean_latency'?"),
         (
             PAIR,
-            {"precision": 0.1, "figure": "longest_queue", "warm_up": "1h"},
-            "figure must be known without the warm-up as well, got 'longest_queue'",
+            {"precision": 0.1, "metric": "longest_queue", "warm_up": "1h"},
+            "metric must be known without the warm-up as well, got 'longest_queue'",
         ),
-        (PAIR, {"figure": "cost"}, "figure 'cost' needs prices"),
-        (PAIR, {"figure": "p95_latency"}, "figure goes with precision or within, which it is for"),
+        (PAIR, {"metric": "cost"}, "metric 'cost' needs prices"),
+        (PAIR, {"metric": "p95_latency"}, "metric goes with precision or within, which it is for"),
         (PAIR, {"confidence": None}, "confidence must be between 0 and 1, got None"),
         (PAIR, {"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
         (PAIR, {"engine": "simpi"}, "did you mean 'simpy'"),
@@ -282,7 +282,7 @@ def test_costs_are_compared_in_their_currency():
     scenario = outside(sim.exponential("10min"), costs=prices)
     found = sim.compare(scenario, PAIR, replications=3, progress=False)
     assert {"cost [EUR]", "cost [EUR], difference"} <= set(found.summary.index)
-    means = found.table.pivot(index="figure", columns="strategy", values="mean")
+    means = found.table.pivot(index="metric", columns="strategy", values="mean")
     checks = 50 * means.loc["checks_per_wait", "polling 5 min"]
     assert means.loc["cost", "polling 5 min"] == pytest.approx(0.75 * checks)
     assert means.loc["cost", "callback"] == pytest.approx(0.25 * 50)
@@ -297,15 +297,15 @@ def test_a_warm_up_is_in_no_metric_and_is_reported():
     runs = [
         sim.simulate(scenario, PAIR[0], replication=k).summary(after="2 days") for k in range(4)
     ]
-    means = later.table.set_index(["figure", "strategy"])["mean"]
-    for figure in ("mean_latency", "armed", "mean_open_waits", "utilisation"):
-        expected = np.mean([run[figure].iloc[0] for run in runs])
-        assert means[figure, "callback"] == pytest.approx(expected)
+    means = later.table.set_index(["metric", "strategy"])["mean"]
+    for metric in ("mean_latency", "armed", "mean_open_waits", "utilisation"):
+        expected = np.mean([run[metric].iloc[0] for run in runs])
+        assert means[metric, "callback"] == pytest.approx(expected)
     assert np.isnan(means["longest_queue", "callback"])
     assert "without a warm-up of 2 d each" in repr(later)
     assert "warm-up" in later._repr_html_()
     assert "warm-up" not in repr(whole)
-    armed = whole.table.query("figure == 'armed'")["mean"].iloc[0]
+    armed = whole.table.query("metric == 'armed'")["mean"].iloc[0]
     left = round((armed - means["armed", "callback"]) * 4)
     assert f"{left:,} waits" in repr(later)
     assert len(later.latencies("callback")) == means["armed", "callback"] * 4
@@ -317,7 +317,7 @@ def test_a_share_of_no_checks_is_a_dash_beside_the_share_of_a_poll(tmp_path):
     dash, share = found.summary.loc["wasted share"]
     assert dash == "–"
     assert "±" in share
-    rows = found.table.query("figure == 'wasted_share'").set_index("strategy")
+    rows = found.table.query("metric == 'wasted_share'").set_index("strategy")
     assert rows["n"].tolist() == [0, 3]
     assert rows["mean"].isna().tolist() == [True, False]
     page = sim.report(found, tmp_path / "page.html").read_text(encoding="utf-8")

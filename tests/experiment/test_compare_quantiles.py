@@ -42,7 +42,7 @@ def test_quantiles_are_those_of_the_runs(comparison):
 def test_waits_that_never_resumed_are_counted_and_infinitely_late(comparison):
     """With three in ten lost, 95 % of all armed waits have no finite latency; half of them do."""
     found = comparison.quantiles([0.5, 0.95]).query("strategy != 'polling 5 min'")
-    never = int(comparison.table.query("figure == 'still_waiting'")["mean"].iloc[1] * 8)
+    never = int(comparison.table.query("metric == 'still_waiting'")["mean"].iloc[1] * 8)
     assert (found["never"] == never).all()
     by_kind = found.set_index(["of", "q"])
     assert by_kind.loc[("resumed waits", 0.95), "estimate"] == pytest.approx(1.0)
@@ -69,7 +69,7 @@ def test_a_latency_is_not_below_zero_where_no_lower_end_is_known():
 
 def test_the_share_never_resumed_stands_first_beside_latencies(comparison):
     """In text and HTML, whose latency it is, and the warning in words; nothing where none is."""
-    share = comparison.table.query("figure == 'unresumed_share'")["mean"].tolist()
+    share = comparison.table.query("metric == 'unresumed_share'")["mean"].tolist()
     assert share[0] == 0
     assert 0.2 < share[1] < 0.4
     summary = comparison.summary
@@ -99,7 +99,7 @@ def test_the_picture_shows_the_share_never_resumed(comparison):
     assert texts[1].startswith("callback, 30 % lost (")
     assert texts[1].endswith(" % never resumed)")
     curve = next(line for line in figure.axes[0].lines if line.get_label() == texts[1])
-    armed = comparison.table.query("figure == 'armed'")["mean"].iloc[1] * 8
+    armed = comparison.table.query("metric == 'armed'")["mean"].iloc[1] * 8
     resumed = len(comparison.latencies("callback, 30 % lost"))
     assert curve.get_ydata()[-1] == pytest.approx(resumed / armed)
     assert figure.axes[1].get_xlabel() == "mean latency of resumed waits"

@@ -170,7 +170,7 @@ def test_a_wrong_target_is_named(precision, within, unit, message):
 
 
 def test_a_target_is_read_in_the_unit_of_the_figure():
-    """Durations where the figure is a time, numbers elsewhere."""
+    """Durations where the metric is a time, numbers elsewhere."""
     assert target(None, "5min", "s") == PrecisionTarget(within=300.0)
     assert target(None, 5, "jobs") == PrecisionTarget(within=5.0)
     assert target(0.05, None, "s") == PrecisionTarget(share=0.05)

@@ -50,7 +50,7 @@ def test_a_strategy_s_number_does_not_depend_on_the_others():
 
 def test_a_target_can_be_absolute_and_of_any_figure():
     """Half-widths in jobs, seconds or whatever it is."""
-    found = needed(precision=None, within="20s", figure="max_latency")
+    found = needed(precision=None, within="20s", metric="max_latency")
     last = found.table.groupby("strategy").tail(1)
     assert (last["high"] - last["mean"] <= 20).all()
     assert found.unit == "s"
@@ -87,8 +87,8 @@ def test_it_prints_shows_and_draws():
         ({"precision": 0}, "precision must be a share between 0 and 1, got 0"),
         ({"within": "1s"}, "give precision (a share of the mean"),
         (
-            {"figure": "latency"},
-            "figure must be a metric, got 'latency'; did you mean 'mean_latency'?",
+            {"metric": "latency"},
+            "metric must be a known name, got 'latency'; did you mean 'mean_latency'?",
         ),
         ({"most_replications": 4}, "most_replications must be 5 or more, got 4"),
         ({"strategies": []}, "strategies must be a list"),

@@ -236,7 +236,7 @@ def test_the_best_interval(ratio, x):
 
 
 def test_there_is_no_closed_form_for_everything():
-    """Jitter, limits, retries beside a safety poll: None rather than a wrong figure."""
+    """Jitter, limits, retries beside a safety poll: None rather than a wrong metric."""
     assert Polling(60, jitter=5).expected(600) is None
     assert Polling(60, limit=5).expected(600) is None
     assert Backoff(jitter="full").expected(600) is None

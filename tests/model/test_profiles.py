@@ -122,7 +122,7 @@ def test_the_same_early_callback_is_lost_here_and_kept_there():
     assert set(eight.deliveries["outcome"]) == {"early, buffered"}
     assert (eight.waits["outcome"] == "resumed").all()
     comparison = sim.compare(EARLY, [sim.Callback()], replications=2, profile="camunda 8")
-    assert comparison.table.set_index("figure").loc["still_waiting", "mean"] == 0
+    assert comparison.table.set_index("metric").loc["still_waiting", "mean"] == 0
 
 
 def test_a_message_may_live_too_short():

@@ -170,7 +170,7 @@ def test_a_wrong_limit_in_a_file_is_named_with_its_place(tmp_path):
 
 
 def test_a_limit_is_changed_by_its_name():
-    """As a whole, taken away, and one figure of it (for a sweep)."""
+    """As a whole, taken away, and one metric of it (for a sweep)."""
     server = sim.WorkflowServer(finish_limit="1500 refilled 300/s")
     assert changed(server, {"finish_limit": "2 per 1 s"}).finish_limit == SlidingWindow(2, 1.0)
     assert changed(server, {"finish_limit": None}) == sim.WorkflowServer()

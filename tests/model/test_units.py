@@ -168,7 +168,7 @@ def test_optional_quantities_may_be_left_out():
 
 
 round_figures = st.builds(
-    lambda figure, unit: figure * q.SECONDS_PER_UNIT[unit],
+    lambda number, unit: number * q.SECONDS_PER_UNIT[unit],
     st.integers(0, 10_000),
     st.sampled_from(["ms", "s", "min", "h", "d"]),
 )
@@ -193,7 +193,7 @@ def test_a_duration_survives_being_written(seconds):
     ],
 )
 def test_a_duration_is_written_as_a_person_would(seconds, written):
-    """The largest unit that gives a whole figure is used; a crooked number stays a number."""
+    """The largest unit that gives a whole number is used; a crooked number stays a number."""
     assert q.format_duration(seconds) == written
 
 

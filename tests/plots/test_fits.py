@@ -68,7 +68,7 @@ def test_metrics_of_a_check_are_drawn_by_their_place_in_the_interval():
     """In half-widths from the middle; those far away or without width are at the edge."""
     table = pd.DataFrame(
         {
-            "figure": ["middle", "low end", "far above", "no width", "no run has it"],
+            "metric": ["middle", "low end", "far above", "no width", "no run has it"],
             "log": [5.0, 0.0, 900.0, 1.0, 2.0],
             "low": [0.0, 0.0, 0.0, 0.0, np.nan],
             "high": [10.0, 10.0, 10.0, 0.0, np.nan],
@@ -81,4 +81,4 @@ def test_metrics_of_a_check_are_drawn_by_their_place_in_the_interval():
     assert within.get_xdata().tolist() == [0.0, -1.0]
     assert (outside.get_xdata() > 1.0).all()
     assert outside.get_ydata().tolist() == [2, 3, 4]
-    assert [label.get_text() for label in ax.get_yticklabels()] == table["figure"].tolist()
+    assert [label.get_text() for label in ax.get_yticklabels()] == table["metric"].tolist()

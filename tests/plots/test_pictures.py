@@ -64,7 +64,7 @@ MADE = {
     ),
     "least": lambda: sim.cheapest_interval(SERVICE, between=("5s", "1h"), **FEW),
     "break-even": lambda: sim.break_even(
-        LOSSY, *(sim.Callback(), POLLS[0]), "strategy.loss", (0.0, 0.2), figure="cost", **FEW
+        LOSSY, *(sim.Callback(), POLLS[0]), "strategy.loss", (0.0, 0.2), metric="cost", **FEW
     ),
     "frontier": lambda: sim.frontier(SERVICE, **FEW),
     "frontier with losses": lambda: sim.frontier(LOSSY, MANY, ("p95_latency", "cost"), **FEW),

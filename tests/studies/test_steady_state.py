@@ -32,24 +32,24 @@ def nights(**changes) -> sim.Scenario:
     return scenario.replace(**changes)
 
 
-def found_of(scenario, figure="latency", strategy=None, **options):
+def found_of(scenario, metric="latency", strategy=None, **options):
     options = {"progress": False, "seed": 1} | options
-    return sim.steady_state(scenario, strategy or sim.Callback("2s"), figure, **options)
+    return sim.steady_state(scenario, strategy or sim.Callback("2s"), metric, **options)
 
 
 @pytest.mark.filterwarnings("ignore::asyncsim.SteadyStateWarning")  # MSER-5 errs at times
 @pytest.mark.parametrize(
-    ("figure", "expected"),
+    ("metric", "expected"),
     [
         ("cycle_time", theory.mg1_wait(0.8, 1.0) + 1),
         ("queue_length", 0.8 * theory.mg1_wait(0.8, 1.0)),
         ("busy_workers", 0.8),
     ],
 )
-def test_replications_give_what_theory_says(figure, expected):
+def test_replications_give_what_theory_says(metric, expected):
     """M/M/1 at 0.8, ten replications less their warm-up: the 99.9 % interval holds the truth."""
     found = found_of(
-        queue(0.8), figure, length="24000s", cycle="300s", replications=10, confidence=0.999
+        queue(0.8), metric, length="24000s", cycle="300s", replications=10, confidence=0.999
     )
     assert found.method == "replication/deletion"
     assert expected in found.estimate
@@ -94,15 +94,15 @@ def test_a_warm_up_is_cut_and_brings_the_mean_nearer():
     assert abs(found.estimate.mean - 2000) < abs(whole - 2000) / 3
 
 
-@pytest.mark.parametrize("figure", ["cycle_time", "latency", "open_waits"])
-def test_an_overloaded_system_has_no_steady_state(figure):
-    """More comes in than the batch can do: also where the figure itself does not show it."""
+@pytest.mark.parametrize("metric", ["cycle_time", "latency", "open_waits"])
+def test_an_overloaded_system_has_no_steady_state(metric):
+    """More comes in than the batch can do: also where the metric itself does not show it."""
     scenario = nights(
         systems={"ledger": sim.NightlyBatch("22:00", "20min")},
         arrivals=sim.Poisson("100/day"),
     )
     with pytest.warns(sim.SteadyStateWarning, match="no steady state"):
-        found = found_of(scenario, figure)
+        found = found_of(scenario, metric)
     assert not found.reliable
     assert any("number of running instances" in doubt for doubt in found.doubts)
     assert repr(found).startswith("Not reliable: in the long run ")
@@ -181,7 +181,7 @@ def test_the_scenario_s_own_length_is_kept_where_arrivals_are_counted():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"figure": "latenzy"}, "did you mean 'latency'?"),
+        ({"metric": "latenzy"}, "did you mean 'latency'?"),
         ({"length": "2 days"}, "length must be at least three cycles, got 2 d and cycles of 1 d"),
         ({"length": "soon"}, "length must be a duration"),
         ({"cycle": 0}, "cycle must be positive, got 0"),

@@ -69,14 +69,14 @@ class Counting(Executor):
 
 
 def test_every_point_has_the_figures_of_compare_to_the_last_bit():
-    """The same random numbers, the same intervals, for each strategy and figure."""
+    """The same random numbers, the same intervals, for each strategy and metric."""
     found = swept(seed=7)
     for number, values in enumerate(itertools.product(*GRID.values())):
         scenario = changed(orders(), dict(zip(GRID, values, strict=True)))
         compared = sim.compare(scenario, PAIR, replications=4, seed=7, progress=False).table
         point = found.table[found.table["point"] == number]
         assert (point[list(GRID)] == list(values)).all(axis=None)
-        both = point.merge(compared, on=["figure", "strategy"], suffixes=("", "_compared"))
+        both = point.merge(compared, on=["metric", "strategy"], suffixes=("", "_compared"))
         assert len(both) == len(point) == len(compared) == 2 * len(metrics_of(orders()))
         for name in ("mean", "low", "high", "n", "unit"):
             pd.testing.assert_series_equal(
@@ -504,8 +504,8 @@ def test_strategies_are_swept_over_a_sample_and_on_processes():
 
 
 def test_a_cost_needs_prices():
-    """The figure exists, but not for this scenario."""
-    with pytest.raises(sim.ScenarioError, match=r"figure .cost. needs prices: a .costs. table"):
+    """The metric exists, but not for this scenario."""
+    with pytest.raises(sim.ScenarioError, match=r"metric .cost. needs prices: a .costs. table"):
         swept().of("cost")
     priced = orders().replace(costs=sim.CostModel(check=1.0))
     found = sim.sweep(priced, {"costs.check": [1.0, 3.0]}, PAIR, replications=2, progress=False)

@@ -46,10 +46,10 @@ def simulated(engine, name):
 
 
 def verdicts(experiment, found):
-    """Return the verdict of each figure on replications."""
+    """Return the verdict of each metric on replications."""
     return {
-        figure: verdict([one[figure] for one in found], value, experiment.bound(figure))
-        for figure, value in experiment.theory.items()
+        metric: verdict([one[metric] for one in found], value, experiment.bound(metric))
+        for metric, value in experiment.theory.items()
     }
 
 
@@ -104,7 +104,7 @@ def test_a_closed_form_that_is_3_percent_wrong_is_caught(module, name, part, cau
     monkeypatch.setattr(module, name, lambda *given, **named: off(right(*given, **named)))
     wrong = named(part, "compiled")
     found = verdicts(wrong, simulated("compiled", wrong.name))
-    assert {figure for figure, said in found.items() if said == "ok"}.isdisjoint(caught), found
+    assert {metric for metric, said in found.items() if said == "ok"}.isdisjoint(caught), found
 
 
 def test_a_formula_of_retries_with_latencies_3_percent_wrong_is_caught(monkeypatch):
@@ -263,7 +263,7 @@ def test_an_engine_that_is_3_percent_wrong_is_caught(plant, engine, part, caught
     experiment = named(part, engine, QUICK.values())
     plant(monkeypatch)
     found = verdicts(experiment, played(1, 20, experiment))
-    assert {figure for figure, said in found.items() if said == "ok"}.isdisjoint(caught), found
+    assert {metric for metric, said in found.items() if said == "ok"}.isdisjoint(caught), found
 
 
 # --- verdicts -------------------------------------------------------------------------------------
@@ -306,11 +306,11 @@ def test_one_replication_is_refused():
 
 
 def test_bounds_are_below_3_percent_and_rounding_where_nothing_is_left_to_chance():
-    """So that an error of 3 % lies outside, whatever the figure."""
+    """So that an error of 3 % lies outside, whatever the metric."""
     for experiment in all_experiments():
-        for figure, value in experiment.theory.items():
+        for metric, value in experiment.theory.items():
             most = EXACT * max(value, 1.0) if experiment.exact else MARGIN * value
-            assert experiment.bound(figure) == pytest.approx(most), (experiment.name, figure)
+            assert experiment.bound(metric) == pytest.approx(most), (experiment.name, metric)
     assert MARGIN <= 0.02
 
 
