@@ -158,14 +158,15 @@ def events(run: Run) -> pd.DataFrame:
 def _tables(run: Run) -> dict[str, pd.DataFrame]:
     numbers, steps = serial_numbers(run), run.steps
     calls = steps[steps["kind"] == "async step"]
+    calls = calls if "visit" in calls else calls.assign(visit=1)
     # After an operator's retry a step has another number, and the times of the last attempt
-    last = numbers.drop_duplicates(["instance", "step"], keep="last")
+    last = numbers.drop_duplicates(["instance", "step", "visit"], keep="last")
     known = numbers.set_index("serial_number")[["instance", "step", "system"]]
     deliveries = run.deliveries.join(known, on="serial_number")
     return {
         "instances": run.instances,
-        "work": steps[steps["kind"] == "step"],
-        "calls": calls.merge(last, "left", ["instance", "step"]).assign(
+        "work": steps[steps["kind"] != "async step"],
+        "calls": calls.merge(last, "left", ["instance", "step", "visit"]).assign(
             system=calls["step"].map(_systems(run)).to_numpy()
         ),
         "waits": run.waits,
@@ -176,10 +177,14 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
 
 def serial_numbers(run: Run) -> pd.DataFrame:
     """Return ``serial_number, instance, step, system`` of every wait or callback, by instance."""
-    waits = run.waits[["serial_number", "instance", "step", "system"]]
-    late = run.record.deliveries
-    names = np.array([node.name for node in Graph.of(run.scenario.process).nodes], dtype=object)
-    called = run.deliveries[["serial_number"]].assign(instance=late.row + 1, step=names[late.node])
+    waits, late, graph = run.waits, run.record.deliveries, Graph.of(run.scenario.process)
+    visits = np.array(graph.visits)
+    waits = waits[["serial_number", "instance", "step", "system"]]
+    waits = waits.assign(visit=visits[run.record.waits.node])
+    names = np.array([node.name for node in graph.nodes], dtype=object)
+    called = run.deliveries[["serial_number"]].assign(
+        instance=late.row + 1, step=names[late.node], visit=visits[late.node]
+    )
     called["system"] = called["step"].map(_systems(run))
     called = called[~called["serial_number"].isin(waits["serial_number"])]
     found = pd.concat([waits, called.drop_duplicates("serial_number")], ignore_index=True)
@@ -197,14 +202,14 @@ def objects(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     kinds = [type(system).__name__ for system in systems.values()]
     yield "external system", pd.DataFrame({"name": list(systems), "kind": kinds, "known_at": 0.0})
     called = _systems(run)
-    steps = list(process.activations)
+    steps = [element.name for element in process.parts() if element.numbered]
     kinds = ["async step" if name in called else "step" for name in steps]
     found = pd.DataFrame({"name": steps, "kind": kinds, "known_at": 0.0})
     yield "step", found.assign(system=found["name"].map(called))
     found = run.instances
     found = found.assign(name=found["instance"], known_at=found["ended"].fillna(end))
     yield "instance", found.assign(arrived_known_at=found["arrived"])
-    waits = run.waits.drop(columns=["instance", "step", "system"])
+    waits = run.waits.drop(columns=["instance", "step", "system", "visit"], errors="ignore")
     found = serial_numbers(run).merge(waits, "left", "serial_number")
     known = {"known_at": found["closed"].fillna(end), "step_known_at": found["armed"].fillna(end)}
     found = found.assign(name=found["serial_number"], **known, deliveries_known_at=end)
