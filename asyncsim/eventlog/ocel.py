@@ -159,6 +159,7 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
     numbers, steps = serial_numbers(run), run.steps
     calls = steps[steps["kind"] == "async step"]
     calls = calls if "visit" in calls else calls.assign(visit=1)
+    numbers = numbers.assign(visit=numbers["serial_number"].map(_visits(run)).astype(int))
     # After an operator's retry a step has another number, and the times of the last attempt
     last = numbers.drop_duplicates(["instance", "step", "visit"], keep="last")
     known = numbers.set_index("serial_number")[["instance", "step", "system"]]
@@ -175,16 +176,21 @@ def _tables(run: Run) -> dict[str, pd.DataFrame]:
     }
 
 
+def _visits(run: Run) -> pd.Series[int]:
+    """Return which copy of its step each serial number is of."""
+    visits = np.array(Graph.of(run.scenario.process).visits)
+    nodes = run.record.waits.node, run.record.deliveries.node
+    numbers = run.waits["serial_number"], run.deliveries["serial_number"]
+    found = pd.Series(visits[np.concatenate(nodes)], pd.concat(numbers))
+    return found[~found.index.duplicated()]
+
+
 def serial_numbers(run: Run) -> pd.DataFrame:
     """Return ``serial_number, instance, step, system`` of every wait or callback, by instance."""
-    waits, late, graph = run.waits, run.record.deliveries, Graph.of(run.scenario.process)
-    visits = np.array(graph.visits)
-    waits = waits[["serial_number", "instance", "step", "system"]]
-    waits = waits.assign(visit=visits[run.record.waits.node])
-    names = np.array([node.name for node in graph.nodes], dtype=object)
-    called = run.deliveries[["serial_number"]].assign(
-        instance=late.row + 1, step=names[late.node], visit=visits[late.node]
-    )
+    waits = run.waits[["serial_number", "instance", "step", "system"]]
+    late = run.record.deliveries
+    names = np.array([node.name for node in Graph.of(run.scenario.process).nodes], dtype=object)
+    called = run.deliveries[["serial_number"]].assign(instance=late.row + 1, step=names[late.node])
     called["system"] = called["step"].map(_systems(run))
     called = called[~called["serial_number"].isin(waits["serial_number"])]
     found = pd.concat([waits, called.drop_duplicates("serial_number")], ignore_index=True)
