@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from attrs import field, frozen
@@ -42,9 +43,11 @@ def factor(value: float) -> float:
 
 def chances_of_counts(value: int | Mapping[Any, float]) -> int | dict[str, float]:
     """Return a whole number from 0, or whole numbers with their probabilities."""
+    right = "must be a whole number from 0, or map whole numbers to probabilities"
     if not isinstance(value, Mapping):
+        require(isinstance(value, Integral) and not isinstance(value, bool), right)
         return _number(value)
-    require(bool(value), "must be a whole number, or map whole numbers to probabilities")
+    require(bool(value), right)
     found = {str(_number(_from_key(key))): units.probability(p) for key, p in value.items()}
     require(len(found) == len(value), "must hold each number once")
     return found
