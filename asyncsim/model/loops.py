@@ -41,7 +41,7 @@ def factor(value: float) -> float:
     return float(value)
 
 
-def chances_of_counts(value: int | Mapping[Any, float]) -> int | dict[str, float]:
+def chances_of_counts(value: Any) -> int | dict[str, float]:
     """Return a whole number from 0, or whole numbers with their probabilities."""
     right = "must be a whole number from 0, or map whole numbers to probabilities"
     if not isinstance(value, Mapping):
