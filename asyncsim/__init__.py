@@ -78,6 +78,7 @@ from asyncsim.model.distributions import (
     lognormal,
     uniform,
 )
+from asyncsim.model.loops import Delay, FirstOf, ForEach, Quorum, Repeat, Retry
 from asyncsim.model.mixed_strategies import Strategies
 from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
 from asyncsim.model.profiles import Profile, profiles
@@ -144,6 +145,7 @@ __all__ = [
     "Choice",
     "Comparison",
     "CostModel",
+    "Delay",
     "Draws",
     "Duration",
     "EngineError",
@@ -151,7 +153,9 @@ __all__ = [
     "Explanation",
     "ExternalSystem",
     "FinishPolicy",
+    "FirstOf",
     "Fit",
+    "ForEach",
     "Frontier",
     "HerdDrain",
     "LogWarning",
@@ -172,10 +176,13 @@ __all__ = [
     "Process",
     "Profile",
     "QuantileInterval",
+    "Quorum",
     "Regular",
+    "Repeat",
     "Replay",
     "RequestLog",
     "Response",
+    "Retry",
     "Run",
     "Scenario",
     "ScenarioError",

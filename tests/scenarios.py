@@ -31,6 +31,7 @@ from asyncsim.model.distributions import (
     Lognormal,
     Uniform,
 )
+from asyncsim.model.loops import Delay, ForEach, Repeat, Retry
 from asyncsim.model.mixed_strategies import Strategies
 from asyncsim.model.process import (
     AsyncStep,
@@ -143,9 +144,9 @@ class _Writer:
         return [self.element(draw, depth) for _ in range(number)]
 
     def element(self, draw: st.DrawFn, depth: int) -> Element:
-        kinds = [self.step, self.async_step]
+        kinds = [self.step, self.async_step, self.delay]
         if depth:
-            kinds += [self.choice, self.parallel]
+            kinds += [self.choice, self.parallel, self.retry, self.repeat, self.for_each]
         return draw(st.sampled_from(kinds))(draw, depth)
 
     def step(self, draw: st.DrawFn, depth: int) -> Element:
@@ -175,6 +176,26 @@ class _Writer:
 
     def between(self, draw: st.DrawFn) -> list[Element]:
         return [self.step(draw, 0)] if draw(st.booleans()) else []
+
+    def delay(self, draw: st.DrawFn, depth: int) -> Element:
+        return Delay(draw(laws()), name=self.name(draw, "delay"))
+
+    def retry(self, draw: st.DrawFn, depth: int) -> Element:
+        attempts, pause = draw(st.integers(1, 3)), draw(times)
+        backoff, name = draw(st.sampled_from([1.0, 2.0])), self.name(draw, "retry")
+        step = self.async_step(draw, depth - 1)
+        return Retry(step, attempts=attempts, pause=pause, backoff=backoff, name=name)
+
+    def repeat(self, draw: st.DrawFn, depth: int) -> Element:
+        steps, most = self.elements(draw, depth - 1, least=1), draw(st.integers(1, 3))
+        name = self.name(draw, "repeat")
+        return Repeat(steps, until_probability=draw(shares), most=most, name=name)
+
+    def for_each(self, draw: st.DrawFn, depth: int) -> Element:
+        steps, name = self.elements(draw, depth - 1, least=1), self.name(draw, "each")
+        share = draw(shares)
+        counts = draw(st.sampled_from([2, {0: share, 3: 1 - share}, {1: share, 2: 1 - share}]))
+        return ForEach(counts, steps, name=name)
 
     def choice(self, draw: st.DrawFn, depth: int) -> Element:
         share = draw(shares)

@@ -36,6 +36,7 @@ from asyncsim.experiment.stability import least_loads, least_work
 from asyncsim.model.arrivals import ARRIVALS, ArrivalTimes, Poisson, Regular, UniformArrivals
 from asyncsim.model.calendar import starting_pattern
 from asyncsim.model.distributions import Duration, Fixed
+from asyncsim.model.loops import ForEach, Race
 from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import Batch, Service
@@ -225,7 +226,8 @@ class Expectations:
         rate, workers = self.noticing.peak_rate, self.server.workers
         if rate is None:
             return math.nan, "instances may arrive together"
-        if self.scenario.process.of_type(Parallel):
+        forks = Parallel | ForEach | Race
+        if any(isinstance(part, forks) for part in self.scenario.process.parts()):
             return math.nan, "branches ask for workers at the same time"
         unknown = [
             call.name

@@ -20,6 +20,7 @@ from asyncsim.model.arrivals import Poisson, Regular, UniformArrivals, WeeklyPoi
 from asyncsim.model.calendar import Days, Hours, is_cron, starting_pattern
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import Duration, Empirical, Exponential, Fixed
+from asyncsim.model.loops import ForEach, Race
 from asyncsim.model.mixed_strategies import strategies_of
 from asyncsim.model.process import AsyncStep, Element, Parallel, Step
 from asyncsim.model.scenario import Scenario
@@ -113,7 +114,10 @@ class Noticing:
         self.external = {call.name: self._external(call) for call in self.calls}
         self.of = {call.name: self._notice(call) for call in self.calls}
         self.late = {call.name for call in self.calls if not self._in_time(call)}
-        failing = [one for one in scenario.process.of_type(Parallel) if may_fail(one, self.late)]
+        forks = [one for one in scenario.process.parts() if isinstance(one, Parallel | ForEach)]
+        failing = [one for one in forks if may_fail(one, self.late)]
+        races = [one for one in scenario.process.parts() if isinstance(one, Race)]
+        raced = {part.name for race in races for part in race.parts()}
         cancelled = {part.name for one in failing for part in one.parts()}
         for call in (one for one in self.calls if self.found[one.name]):
             notice, after = self.of[call.name], text_of(call.timeout or 0.0)
@@ -123,6 +127,8 @@ class Noticing:
                 notice = Notice(f"the wait may time out after {after}")
             elif call.name in cancelled and not self._armed_early(call):
                 notice = Notice("another branch may fail and cancel the wait")
+            elif call.name in raced:
+                notice = Notice("another branch may win the race and cancel the wait")
             elif notice.formula and (delay := self.server.engine_delay.mean):
                 formula, latency = f"{notice.formula}; engine delay", notice.latency + delay
                 notice = evolve(notice, formula=formula, latency=latency)
@@ -250,7 +256,7 @@ class Noticing:
     def _done_by_morning(self, number: float, night: float) -> bool:
         """Return whether a day's work takes at most half of its window, and half of the night."""
         rate, day, size = self.busiest
-        if self.slower:
+        if self.slower or not self.scenario.process.is_plain:
             return False
         workers, poll = self.server.workers, self.server.poll_work
         known = [found for found in self.found.values() if found is not None]
@@ -466,6 +472,8 @@ class Noticing:
     def _served_within(self, system: str, external: External, left: float) -> bool:
         """Return whether a system with a queue certainly completes an item within some time."""
         link, (rate, day, size) = self.links[system], self.busiest
+        if not self.scenario.process.is_plain:
+            return False
         if not isinstance(link, Service | Batch) or not (lanes := link.lanes):
             return False
         items = sum(one.response.accepted for one in self.asked_by[system])
@@ -510,6 +518,8 @@ class Noticing:
 
     def _worked_off(self, seconds: float) -> bool:
         """Return whether no job certainly waits longer for a worker."""
+        if not self.scenario.process.is_plain:
+            return False  # steps that are repeated are more jobs, and delays keep instances
         key = "", 2.0 ** math.floor(math.log2(seconds)) if seconds > 0 else 0.0
         if key not in self._certain:
             self._certain[key] = False  # where the answer depends on itself

@@ -125,7 +125,7 @@ class WaitContext:
         """Return the k-th duration of this wait drawn from a distribution, for one purpose."""
         if isinstance(distribution, Fixed):
             return distribution.value
-        name = self._simulation.graph.nodes[self._wait.step].name
+        name = self._simulation.graph.nodes[self._wait.step].stream
         column = self._simulation.draws.column(f"strategy/{what}/{name}", distribution, k)
         return float(column[self._wait.row])
 

@@ -6,13 +6,25 @@ stored: the index of a node. Both engines walk these nodes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
-from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Process, Step
+from asyncsim.model.loops import Delay, ForEach, Race, Repeat, Retry
+from asyncsim.model.process import (
+    AsyncStep,
+    Choice,
+    Copies,
+    Element,
+    Parallel,
+    Path,
+    Process,
+    Step,
+    label_of,
+)
 
 # In place of a next node
 DONE = -1  # the instance has ended successfully
@@ -27,6 +39,7 @@ class Node:
     index: int
     name: str
     next: int
+    stream: str = field(default="", kw_only=True)  # name of the random numbers, of a copy its own
 
 
 @define
@@ -70,7 +83,7 @@ class Choose(Node):
 
     heads: list[int]
     bounds: list[float]
-    choice: Choice
+    choice: Choice | None  # None where only the number decides
 
     def head_for(self, uniform: float) -> int:
         """Return the first node of the branch that a uniform number chooses."""
@@ -81,7 +94,7 @@ class Choose(Node):
 
     def head_with(self, fields: Mapping[str, Any]) -> int | None:
         """Return the first node of the branch whose conditions are met, or None."""
-        pairs = zip(self.heads, self.choice.branches, strict=True)
+        pairs = zip(self.heads, self.choice.branches if self.choice else (), strict=False)
         return next((head for head, branch in pairs if branch.agrees_with(fields)), None)
 
 
@@ -100,6 +113,45 @@ class Join(Node):
 
 
 @define
+class Pause(Node):
+    """A delay, which takes no worker; that between two attempts is not listed among the steps."""
+
+    number: int
+    listed: bool
+
+
+@define
+class RaceStart(Fork):
+    """The start of a race; `next` is its finish, at which `enough` branches decide it."""
+
+    enough: int
+
+
+@define
+class RaceEnd(Join):
+    """Continues when `ways` of the branches of a race have arrived; the others have lost.
+
+    If too many branches have failed, the instance goes on at `on_failed`.
+    """
+
+    losers: str
+    branches: list[range]  # of each, the nodes
+    on_failed: int
+
+    @property
+    def nodes(self) -> range:
+        """The nodes of all branches: they have been added one after the other."""
+        return range(self.branches[0].start, self.branches[-1].stop)
+
+
+@define
+class DropOut(Node):
+    """A branch of a race fails; `next` is the finish."""
+
+    branch: int
+
+
+@define
 class Graph:
     """The nodes of a process and where it starts."""
 
@@ -113,6 +165,16 @@ class Graph:
         start = layout.path(process.steps, DONE)
         return cls(layout.nodes, start)
 
+    @property
+    def visits(self) -> list[int]:
+        """Which copy of its step each node is, from 1, in the order of the activation numbers."""
+        found, seen = [1] * len(self.nodes), Counter[str]()
+        numbered = [node for node in self.nodes if isinstance(node, (Work, Call, Pause))]
+        for node in sorted(numbered, key=lambda node: node.number):
+            seen[node.name] += 1
+            found[node.index] = seen[node.name]
+        return found
+
 
 class _Layout:
     """Adds the nodes of elements from the last to the first, so that each knows its successor."""
@@ -120,43 +182,130 @@ class _Layout:
     def __init__(self, process: Process) -> None:
         self.nodes: list[Node] = []
         self.numbers = process.activations
+        self.at: Copies = ()  # the copies of the loops around
+        self.failed = FAILED  # where a path to failure leads: in a race, to the end of its branch
 
     def path(self, path: Path, after: int) -> int:
         """Add the elements of a path; return the index of its first node, or `after`."""
         if isinstance(path, str):
-            return FAILED if path == "fail" else after
+            return self.failed if path == "fail" else after
         for element in reversed(path):
             after = self._element(element, after)
         return after
 
     def _element(self, element: Element, after: int) -> int:
-        name = element.name
-        if isinstance(element, Step):
-            return self._add(Work(len(self.nodes), name, after, self.numbers[name]))
-        if isinstance(element, AsyncStep):
-            return self._call(element, after)
-        if isinstance(element, Choice):
-            heads = [self.path(branch.steps, after) for branch in element.branches]
-            bounds = list(accumulate(branch.probability for branch in element.branches))
-            return self._add(Choose(len(self.nodes), name, after, heads, bounds, element))
+        name, label = element.name, label_of(element.name, self.at)
+        match element:
+            case Step():
+                return self._add(Work(len(self.nodes), name, after, self.numbers[label]))
+            case AsyncStep():
+                return self._call(element, after)
+            case Choice():
+                heads = [self.path(branch.steps, after) for branch in element.branches]
+                chances = [branch.probability for branch in element.branches]
+                return self._choose(name, after, heads, chances, element)
+            case Delay():
+                return self._add(Pause(len(self.nodes), name, after, self.numbers[label], True))
+            case Retry():
+                return self._retry(element, after)
+            case Repeat():
+                return self._repeat(element, after)
+            case ForEach():
+                return self._for_each(element, after)
+            case Race():
+                return self._race(element, after)
         assert isinstance(element, Parallel), element
         join = self._add(Join(len(self.nodes), name, after, len(element.branches)))
         heads = [self.path(branch, join) for branch in element.branches]
         return self._add(Fork(len(self.nodes), name, join, heads))
 
-    def _call(self, step: AsyncStep, after: int) -> int:
-        done, rejected, timeout = (
-            self.path(path, after) for path in (step.on_done, step.on_rejected, step.on_timeout)
+    def _choose(
+        self,
+        name: str,
+        after: int,
+        heads: list[int],
+        chances: Sequence[float],
+        choice: Choice | None = None,
+    ) -> int:
+        bounds = list(accumulate(chances))
+        return self._add(Choose(len(self.nodes), name, after, heads, bounds, choice))
+
+    def _copy(self, k: int, path: Path, after: int) -> int:
+        """Add the k-th copy of a path, the steps of a loop."""
+        around, self.at = self.at, (*self.at, k)
+        head = self.path(path, after)
+        self.at = around
+        return head
+
+    def _retry(self, loop: Retry, after: int) -> int:
+        """Add the attempts; where one fails, the next follows, perhaps after a pause."""
+        around, again = self.at, None
+        for k in range(loop.attempts, 0, -1):
+            self.at = (*around, k)
+            number = self.numbers[label_of(loop.step.name, self.at)]
+            again = self._call(loop.step, after, again)
+            if k > 1 and loop.pause:
+                again = self._add(Pause(len(self.nodes), loop.name, again, number, False))
+        self.at = around
+        assert again is not None
+        return again
+
+    def _repeat(self, loop: Repeat, after: int) -> int:
+        """Add the rounds, with a choice after each but the last."""
+        head, chance, around = after, loop.until_probability, self.at
+        for k in range(loop.most, 0, -1):
+            if k < loop.most and chance:
+                self.at = (*around, k)
+                head = self._choose(loop.name, after, [after, head], [chance, 1 - chance])
+                self.at = around
+            head = self._copy(k, loop.steps, head)
+        return head
+
+    def _for_each(self, loop: ForEach, after: int) -> int:
+        """Add a branch for each item, and a fork to the first n of them for each number n."""
+        numbers = [number for number, _ in loop.chances]
+        join = self._add(Join(len(self.nodes), loop.name, after, numbers[-1]))
+        branches = [self._copy(k, loop.steps, join) for k in range(1, numbers[-1] + 1)]
+        heads = [
+            self._add(Fork(len(self.nodes), loop.name, join, branches[:number]))
+            if number
+            else after
+            for number in numbers
+        ]
+        chances = [chance for _, chance in loop.chances]
+        return heads[0] if len(heads) == 1 else self._choose(loop.name, after, heads, chances)
+
+    def _race(self, race: Race, after: int) -> int:
+        """Add the branches; a failure in one of them leads to the end of that branch."""
+        around = self.failed
+        place = len(self.nodes), race.name, after, race.enough
+        finish = RaceEnd(*place, race.losers, branches=[], on_failed=around)
+        join, heads = self._add(finish), []
+        for k, branch in enumerate(race.branches):
+            first = len(self.nodes)
+            self.failed = self._add(DropOut(first, race.name, join, k))
+            heads.append(self.path(branch, join))
+            finish.branches.append(range(first, len(self.nodes)))
+        self.failed = around
+        return self._add(RaceStart(len(self.nodes), race.name, join, heads, race.enough))
+
+    def _call(self, step: AsyncStep, after: int, again: int | None = None) -> int:
+        """Add a call; where it is rejected or times out it leads to `again`, if there is that."""
+        done = self.path(step.on_done, after)
+        rejected, timeout = (
+            self.path(way, after) if again is None else again
+            for way in (step.on_rejected, step.on_timeout)
         )
         accepted, arming = STANDS, Await(len(self.nodes), step.name, after, call=-1)
         if step.on_accepted:
             accepted = self.path(step.on_accepted, self._add(arming))
         arming.call = index = len(self.nodes)
-        number = self.numbers[step.name]
+        number = self.numbers[label_of(step.name, self.at)]
         return self._add(
             Call(index, step.name, after, number, step, accepted, done, rejected, timeout)
         )
 
     def _add(self, node: Node) -> int:
+        node.stream = label_of(node.name, self.at)
         self.nodes.append(node)
         return node.index

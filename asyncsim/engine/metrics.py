@@ -283,20 +283,19 @@ def compute_metrics(record: Record, scenario: Scenario) -> dict[str, float]:
 def metrics_by_step(record: Record, scenario: Scenario) -> pd.DataFrame:
     """Return the metrics of `BY_STEP`, one row per step that waits; NaN where there is none."""
     waits, found = record.waits, {}
-    for node in Graph.of(scenario.process).nodes:
-        if not isinstance(node, Call):
-            continue
-        own = waits.node == node.index
+    calls = [node for node in Graph.of(scenario.process).nodes if isinstance(node, Call)]
+    names = [call.name for call in scenario.process.of_type(AsyncStep)]
+    for name in names:
+        own = np.isin(waits.node, [call.index for call in calls if call.name == name])
         outside = (waits.completed - waits.called)[own]
         late = (waits.closed - waits.completed)[own & waits.resumed]
         number = int(own.sum())
-        found[node.name] = [
+        found[name] = [
             float(number),
             *_mean_and_p95(outside[np.isfinite(outside)]),
             *_mean_and_p95(late),
             _ratio(number - len(late), number),
         ]
-    names = [call.name for call in scenario.process.of_type(AsyncStep)]
     return pd.DataFrame.from_dict(found, orient="index", columns=list(BY_STEP)).loc[names]
 
 

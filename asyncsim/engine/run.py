@@ -14,7 +14,7 @@ from attrs import asdict
 from asyncsim import plots
 from asyncsim.engine import result
 from asyncsim.engine.environment import Job
-from asyncsim.engine.graph import Call, Graph, Work
+from asyncsim.engine.graph import Call, Graph, Pause, Work
 from asyncsim.engine.loads import ROUNDING, length_matters, loads, overload_in_words
 from asyncsim.engine.metrics import compute_metrics, metric_in_words, metric_text, metrics_of, spent
 from asyncsim.engine.simulation import Simulation
@@ -72,7 +72,8 @@ class Run:
 
         ``serial_number, instance, step, system, strategy, called, armed, completed, resumed,
         closed, latency`` (seconds), ``checks, wasted_checks, deliveries, outcome``: resumed, timed
-        out, gave up, cancelled, or waiting (still open).
+        out, gave up, cancelled, or waiting (still open). If steps are repeated there is the column
+        ``visit``: 1 for the first attempt, round or item, 2 for the second, and so on.
         """
         w, nodes = self.record.waits, self._graph.nodes
         names = np.array([node.name for node in nodes], dtype=object)
@@ -101,6 +102,8 @@ class Run:
                 "outcome": np.array(result.WAIT_OUTCOMES, dtype=object)[w.outcome],
             }
         )
+        if self._repeats:
+            table.insert(3, "visit", self._of_waits(self._graph.visits))
         return self._stamped(table, "armed", "completed", "resumed")
 
     @cached_property
@@ -155,14 +158,15 @@ class Run:
         """One row per executed step: ``instance, activation, step, kind, queued, started, ended``.
 
         An asynchronous step is queued and started with its call and ends when it resumes, with its
-        ``outcome``.
+        ``outcome``. If steps are repeated there is the column ``visit``, as in `waits`.
         """
-        parts = []
+        parts, visits = [], self._graph.visits
         for node, columns in zip(self._graph.nodes, self.record.steps, strict=True):
-            if not isinstance(node, (Work, Call)):
+            if not isinstance(node, (Work, Call, Pause)) or not getattr(node, "listed", True):
                 continue
             rows = np.flatnonzero(~np.isnan(columns.queued))
             kind, started = "step", columns.started[rows]
+            kind = "delay" if isinstance(node, Pause) else kind
             outcome: Any = "done"
             if columns.outcome is not None:
                 kind = "async step"
@@ -170,7 +174,10 @@ class Run:
             started = np.where(started <= self.record.end, started, np.nan)
             times = columns.queued[rows], started, columns.ended[rows]
             values = rows + 1, node.number, node.name, kind, *times, outcome
-            parts.append(pd.DataFrame(dict(zip(STEP_COLUMNS, values, strict=True))))
+            part = pd.DataFrame(dict(zip(STEP_COLUMNS, values, strict=True)))
+            if self._repeats:
+                part.insert(3, "visit", visits[node.index])
+            parts.append(part)
         table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=STEP_COLUMNS)
         table.loc[table["ended"].isna(), "outcome"] = "open"
         table = table.sort_values(["instance", "activation"], kind="stable", ignore_index=True)
@@ -269,7 +276,7 @@ class Run:
         """
         done, waits = self.steps, self.waits.rename(columns={"system": "resource"})
         done = done.assign(resource="workflow server", serial_number=None)
-        waits["activation"] = waits["step"].map(self.scenario.process.activations).astype(int)
+        waits["activation"] = self._of_waits([getattr(n, "number", 0) for n in self._graph.nodes])
         end = done["outcome"].map(ABORTED).fillna("complete")
         # The order of the events of a step at one instant; the next step comes after them
         parts = [
@@ -361,6 +368,15 @@ class Run:
     @cached_property
     def _graph(self) -> Graph:
         return Graph.of(self.scenario.process)
+
+    @cached_property
+    def _repeats(self) -> bool:
+        """Whether some steps are played several times."""
+        return max(self._graph.visits, default=1) > 1
+
+    def _of_waits(self, of_nodes: list[int]) -> Any:
+        """Return a number of each wait, by its node."""
+        return np.array(of_nodes, dtype=np.int64)[self.record.waits.node]
 
     def _stamped(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
         return result.with_timestamps(table, self.scenario.calendar, columns)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import math
 from array import array
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -22,7 +23,23 @@ from attrs import frozen
 
 from asyncsim.engine import contexts, result
 from asyncsim.engine.environment import Environment, EventKind, Job, Workers, admission, order
-from asyncsim.engine.graph import DONE, FAILED, STANDS, Await, Call, Choose, Fork, Graph, Join, Work
+from asyncsim.engine.graph import (
+    DONE,
+    FAILED,
+    STANDS,
+    Await,
+    Call,
+    Choose,
+    DropOut,
+    Fork,
+    Graph,
+    Join,
+    Node,
+    Pause,
+    RaceEnd,
+    RaceStart,
+    Work,
+)
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Fixed
@@ -103,6 +120,8 @@ class Simulation:
         self._withdrawable: dict[str, contexts.WorkItem] = {}  # of open waits
         self._between: set[str] = set()  # called and accepted, but not armed before other steps
         self._joins: dict[tuple[int, int], int] = {}
+        self._over: dict[int, list[range]] = {}  # nodes of lost or failed branches, by row
+        self._failed_branches: Counter[tuple[int, int]] = Counter()  # of a race, by row and finish
         self._keys: dict[tuple[str, int], int] = {}
         self.numbers = DrawLists.of(self.draws, self.graph)
         self.columns = [StepLists(len(self.draws)) for _ in self.graph.nodes]
@@ -196,28 +215,85 @@ class Simulation:
 
     def _walk(self, row: int, index: int) -> SimProcess:
         """Walk from a node until the instance ends, waits, or must wait for its branches."""
-        while index >= 0 and not self.outcomes[row]:  # it may have failed in another branch
+        while index >= 0 and self._plays(row, index):
             node = self.graph.nodes[index]
             if isinstance(node, Work):
                 yield from self._work_at(node, row)
                 index = node.next
             elif isinstance(node, Call):
                 index = yield from self._call(node, row)
-            elif isinstance(node, Await):
-                self._arm_after(self.waits.records[self.serial_number(self._node(node.call), row)])
-                index = STANDS
-            elif isinstance(node, Choose):
-                index = self._choice_at(node, row)
-            elif isinstance(node, Fork):
-                self._joins[row, node.next] = len(node.heads)
-                for head in node.heads:
-                    self._start_walk(row, head)
-                return
-            elif isinstance(node, Join):
-                self._joins[row, index] -= 1
-                index = STANDS if self._joins[row, index] else node.next
+            elif isinstance(node, Pause):
+                yield from self._pause_at(node, row)
+                index = node.next
+            else:
+                index = self._pass(node, row)
         if index in (DONE, FAILED):
             self._end(row, result.Outcome.DONE if index == DONE else result.Outcome.FAILED)
+
+    def _pass(self, node: Node, row: int) -> int:
+        """Pass a node that takes no time; return the node to continue at."""
+        if isinstance(node, Await):
+            self._arm_after(self.waits.records[self.serial_number(self._node(node.call), row)])
+        elif isinstance(node, Choose):
+            return self._choice_at(node, row)
+        elif isinstance(node, Fork):
+            ways = node.enough if isinstance(node, RaceStart) else len(node.heads)
+            self._joins[row, node.next] = ways
+            for head in node.heads:
+                self._start_walk(row, head)
+        elif isinstance(node, Join):
+            self._joins[row, node.index] -= 1
+            if not self._joins[row, node.index]:
+                if isinstance(node, RaceEnd) and node.losers == "cancel":
+                    self._stop(node.nodes, row)
+                return node.next
+        elif isinstance(node, DropOut):
+            return self._drop_out(node, row)
+        return STANDS
+
+    def _plays(self, row: int, index: int) -> bool:
+        """Return whether an instance plays a node: it may have failed, or lost a race, meanwhile.
+
+        The losers of a race may go on after the instance is done.
+        """
+        if self.outcomes[row] in (result.Outcome.FAILED, result.Outcome.TIMED_OUT):
+            return False
+        return not any(index in part for part in self._over.get(row, ())) if self._over else True
+
+    def _pause_at(self, node: Pause, row: int) -> SimProcess:
+        """Let a time pass that takes no worker."""
+        columns, now = self.columns[node.index], self.clock.now
+        columns.queued[row] = columns.started[row] = now
+        if time := self.numbers.work[node.index][row]:
+            yield self.clock.at(now + time, order(EventKind.WORK_ENDED, row, node.number))
+        if self._plays(row, node.index):  # else the delay was cut short
+            columns.ended[row] = self.clock.now
+
+    def _drop_out(self, node: DropOut, row: int) -> int:
+        """End a failed branch of a race; if too few are left to decide it, the race has failed."""
+        finish = self.graph.nodes[node.next]
+        assert isinstance(finish, RaceEnd)
+        self._stop(finish.branches[node.branch], row)
+        self._failed_branches[row, finish.index] += 1
+        if self._failed_branches[row, finish.index] <= len(finish.branches) - finish.ways:
+            return STANDS
+        self._stop(finish.nodes, row)
+        return finish.on_failed
+
+    def _stop(self, nodes: range, row: int) -> None:
+        """RaceStart no further step at some nodes, and cancel the waits there."""
+        self._over.setdefault(row, []).append(nodes)
+        self._cancel(self.graph.nodes[nodes.start : nodes.stop], row)
+
+    def _cancel(self, nodes: Sequence[Node], row: int, late: bool = False) -> None:
+        """Cancel the waits of an instance at some nodes, or let them time out."""
+        ends, now = self.waits.expire if late else self.waits.cancel, self.clock.now
+        for node in nodes:
+            if isinstance(node, Call):
+                wait = self.waits.records.get(self.serial_number(node, row))
+                if wait is not None and ends(wait, now):
+                    self._closed(wait)
+                    self._leave(wait, result.StepOutcome[wait.state.name])
 
     def _work_at(self, node: Work | Call, row: int, job: Job = Job.WORK) -> SimProcess:
         """Occupy a worker with the work of a step or of a call."""
@@ -310,16 +386,8 @@ class Simulation:
         if self.outcomes[row]:
             return
         self.outcomes[row], self.ended[row] = outcome, self.clock.now
-        if outcome is result.Outcome.DONE:
-            return
-        late, now = outcome is result.Outcome.TIMED_OUT, self.clock.now
-        ends = self.waits.expire if late else self.waits.cancel
-        for node in self.graph.nodes:
-            if isinstance(node, Call):
-                wait = self.waits.records.get(self.serial_number(node, row))
-                if wait is not None and ends(wait, now):
-                    self._closed(wait)
-                    self._leave(wait, result.StepOutcome[wait.state.name])
+        if outcome is not result.Outcome.DONE:
+            self._cancel(self.graph.nodes, row, late=outcome is result.Outcome.TIMED_OUT)
 
     # --- the life of a wait ---------------------------------------------------------------------
 
@@ -411,7 +479,7 @@ class Simulation:
         self.waits.changed(wait)  # its number of checks
 
     def finish(self, wait: Wait) -> Answer:
-        """Finish a step by its serial number; the first one resumes it."""
+        """RaceEnd a step by its serial number; the first one resumes it."""
         answer = self.waits.finish(wait.serial_number, self.clock.now)
         if answer is Answer.FINISHED:
             self._closed(wait)
@@ -475,7 +543,7 @@ class Simulation:
     def key_of(self, what: str, index: int) -> int:
         """Return the key of a strategy's endless table of uniform numbers, for one step."""
         if (what, index) not in self._keys:
-            name = self.graph.nodes[index].name
+            name = self.graph.nodes[index].stream
             self._keys[what, index] = self.draws.key(f"strategy/{what}/{name}")
         return self._keys[what, index]
 
@@ -500,13 +568,13 @@ class DrawLists:
             draws.arrivals.tolist(), [[] for _ in nodes], [[] for _ in nodes], [[] for _ in nodes]
         )
         for k, node in enumerate(nodes):
-            if isinstance(node, (Work, Call)):
-                numbers.work[k] = draws.work[node.name].tolist()
+            if isinstance(node, (Work, Call, Pause)):
+                numbers.work[k] = draws.work[node.stream].tolist()
             if isinstance(node, Choose):
-                numbers.uniforms[k] = draws.choices[node.name].tolist()
+                numbers.uniforms[k] = draws.choices[node.stream].tolist()
             if isinstance(node, Call):
-                numbers.uniforms[k] = draws.responses[node.name].tolist()
-                numbers.times[k] = np.column_stack([draws.external[node.name]]).tolist()
+                numbers.uniforms[k] = draws.responses[node.stream].tolist()
+                numbers.times[k] = np.column_stack([draws.external[node.stream]]).tolist()
         return numbers
 
 
@@ -574,6 +642,10 @@ def _end_of(simulation: Simulation, waits: Sequence[Wait]) -> float:
     if simulation.stopped:
         return simulation.now
     instants = [simulation.workers.last_end, *simulation.draws.arrivals[: simulation.arrived]]
+    if any(isinstance(node, Pause) for node in simulation.graph.nodes):  # which may come last
+        instants += [
+            t for part in [simulation.ended, *(c.ended for c in simulation.columns)] for t in part
+        ]
     instants += [t for w in waits for t in (w.called, w.armed, w.completed, w.closed)]
     instants += [t for d in simulation.deliveries for t in (d.sent, d.arrived, d.handled)]
     return float(max((t for t in instants if t < math.inf), default=0.0))  # NaN is not below

@@ -158,20 +158,31 @@ def events(run: Run) -> pd.DataFrame:
 def _tables(run: Run) -> dict[str, pd.DataFrame]:
     numbers, steps = serial_numbers(run), run.steps
     calls = steps[steps["kind"] == "async step"]
+    calls = calls if "visit" in calls else calls.assign(visit=1)
+    numbers = numbers.assign(visit=numbers["serial_number"].map(_visits(run)).astype(int))
     # After an operator's retry a step has another number, and the times of the last attempt
-    last = numbers.drop_duplicates(["instance", "step"], keep="last")
+    last = numbers.drop_duplicates(["instance", "step", "visit"], keep="last")
     known = numbers.set_index("serial_number")[["instance", "step", "system"]]
     deliveries = run.deliveries.join(known, on="serial_number")
     return {
         "instances": run.instances,
-        "work": steps[steps["kind"] == "step"],
-        "calls": calls.merge(last, "left", ["instance", "step"]).assign(
+        "work": steps[steps["kind"] != "async step"],
+        "calls": calls.merge(last, "left", ["instance", "step", "visit"]).assign(
             system=calls["step"].map(_systems(run)).to_numpy()
         ),
         "waits": run.waits,
         "deliveries": deliveries,
         "callbacks": deliveries[deliveries["outcome"] != "dead letter"],
     }
+
+
+def _visits(run: Run) -> pd.Series[int]:
+    """Return which copy of its step each serial number is of."""
+    visits = np.array(Graph.of(run.scenario.process).visits)
+    nodes = run.record.waits.node, run.record.deliveries.node
+    numbers = run.waits["serial_number"], run.deliveries["serial_number"]
+    found = pd.Series(visits[np.concatenate(nodes)], pd.concat(numbers))
+    return found[~found.index.duplicated()]
 
 
 def serial_numbers(run: Run) -> pd.DataFrame:
@@ -197,14 +208,14 @@ def objects(run: Run) -> Iterator[tuple[str, pd.DataFrame]]:
     kinds = [type(system).__name__ for system in systems.values()]
     yield "external system", pd.DataFrame({"name": list(systems), "kind": kinds, "known_at": 0.0})
     called = _systems(run)
-    steps = list(process.activations)
+    steps = [element.name for element in process.parts() if element.numbered]
     kinds = ["async step" if name in called else "step" for name in steps]
     found = pd.DataFrame({"name": steps, "kind": kinds, "known_at": 0.0})
     yield "step", found.assign(system=found["name"].map(called))
     found = run.instances
     found = found.assign(name=found["instance"], known_at=found["ended"].fillna(end))
     yield "instance", found.assign(arrived_known_at=found["arrived"])
-    waits = run.waits.drop(columns=["instance", "step", "system"])
+    waits = run.waits.drop(columns=["instance", "step", "system", "visit"], errors="ignore")
     found = serial_numbers(run).merge(waits, "left", "serial_number")
     known = {"known_at": found["closed"].fillna(end), "step_known_at": found["armed"].fillna(end)}
     found = found.assign(name=found["serial_number"], **known, deliveries_known_at=end)

@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from asyncsim.engine import loads
 from asyncsim.experiment.statistics import Interval, mean_interval
 from asyncsim.model.distributions import Fixed
+from asyncsim.model.loops import Delay, ForEach, Race, Repeat, Retry
 from asyncsim.model.mixed_strategies import parts_of
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path, Step
 from asyncsim.model.scenario import Scenario
@@ -81,7 +82,7 @@ def least_work(scenario: Scenario, strategy: Strategy, lost: float = 1.0) -> flo
     if lost >= 1:
         return work
     walk = _Walk(scenario, strategy, all_resume=True)
-    waits = len(scenario.process.of_type(AsyncStep))
+    waits = sum(isinstance(element, AsyncStep) for element, _ in scenario.process.played())
     return max(work, walk.through(steps)[0] - lost * waits * walk.everything)
 
 
@@ -108,7 +109,7 @@ class _Walk:
     @property
     def everything(self) -> float:
         """The work of all that is described: no path through the process has more."""
-        parts = list(self.scenario.process.parts())
+        parts = [element for element, _ in self.scenario.process.played()]
         steps = sum(part.work.mean for part in parts if isinstance(part, Step))
         calls = [part for part in parts if isinstance(part, AsyncStep)]
         return steps + sum(call.call_work.mean + self._notice(call) for call in calls)
@@ -121,11 +122,33 @@ class _Walk:
         if isinstance(element, Choice):
             ways = [(one.probability, *self.through(one.steps)) for one in element.branches]
             return sum(p * work for p, work, _ in ways), sum(p * on for p, _, on in ways)
+        if isinstance(element, Delay | Retry | Repeat | ForEach | Race):
+            return self._loop(element)
         assert isinstance(element, Parallel), element
         branches = [self.through(branch) for branch in element.branches]
         if any(on < 1 for _, on in branches):  # what fails in one may break off the others
             return 0.0, 0.0
         return sum(work for work, _ in branches), 1.0
+
+    def _loop(self, element: Element) -> tuple[float, float]:
+        match element:
+            case Retry():  # at least the first attempt
+                way = "fail" if element.attempts > 1 else None
+                once = element.step
+                return self._call(evolve(once, on_rejected=way, on_timeout=way) if way else once)
+            case Repeat():
+                work, on = self.through(element.steps)
+                again = on * (1 - element.until_probability)
+                rounds = sum(again**k for k in range(element.most))
+                last = on * again ** (element.most - 1) * (1 - element.until_probability)
+                return work * rounds, rounds * on * element.until_probability + last
+            case ForEach():
+                work, on = self.through(element.steps)
+                return (work * element.mean_count, 1.0) if on >= 1 else (0.0, 0.0)
+            case Race():  # what the losers still do is not known
+                sure = all(self.through(branch)[1] >= 1 for branch in element.branches)
+                return 0.0, float(sure)
+        return 0.0, 1.0
 
     def _call(self, step: AsyncStep) -> tuple[float, float]:
         response = step.response

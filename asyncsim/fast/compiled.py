@@ -34,7 +34,7 @@ from attrs import define
 from numpy.typing import NDArray
 
 from asyncsim.engine.environment import MOST_BINS, Job, JobLoad, too_many_bins
-from asyncsim.engine.graph import Call, Work
+from asyncsim.engine.graph import Call, Pause, Work
 from asyncsim.engine.result import DeliveryColumns, Record, StepColumns, WaitColumns, WaitOutcome
 from asyncsim.errors import EngineError, ScenarioError
 from asyncsim.fast import background_compilation, jit, state
@@ -170,6 +170,8 @@ class _Answer:
         workers = self.free_at[: self.builder.scenario.server.workers]
         parts = [workers, arrived, deliveries.sent, deliveries.arrived, deliveries.handled]
         parts += [self.called, self.armed, self.closed]
+        if any(isinstance(node, Pause) for node in self.builder.graph.nodes):
+            parts += [self.step_ended, self.ended]  # a delay may come last
         completed = self.completed
         parts.append(completed[completed < math.inf])
         return max(float(np.fmax.reduce(part, initial=0.0)) for part in parts)
@@ -178,7 +180,7 @@ class _Answer:
         nowhere, rows = np.full(n, np.nan), len(self.builder.draws)
         found, slot, call = [], 0, 0
         for node in self.builder.graph.nodes:
-            if not isinstance(node, (Work, Call)):
+            if not isinstance(node, (Work, Call, Pause)):
                 found.append(StepColumns(nowhere, nowhere, nowhere))
                 continue
             place = slice(slot * rows, slot * rows + n)

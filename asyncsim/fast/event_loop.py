@@ -231,6 +231,8 @@ def visit(s: RunState, row: int, node: int) -> int:
         for k in range(ways - 1, -1, -1):
             waits.go_on(s, s.heads[s.heads_at[node] + k])
         return STANDS
+    if what == state.IS_PAUSE:
+        return pause_at(s, row, node)
     place = row * s.joins + s.slot[node]
     s.join_count[place] -= 1
     return STANDS if s.join_count[place] else int(s.next_node[node])
@@ -252,6 +254,19 @@ def work_at(s: RunState, row: int, node: int, job: int) -> bool:
     return True
 
 
+@kernel
+def pause_at(s: RunState, row: int, node: int) -> int:
+    """Let a time pass that takes no worker; return the node that follows at once."""
+    place = s.slot[node] * s.n + row
+    s.queued[place] = s.started[place] = s.now
+    if s.work[place]:
+        key = (row << ROW_SHIFT) | s.number[node]
+        push(s, s.now + s.work[place], state.WORK_ENDED, key, node)
+        return STANDS
+    s.step_ended[place] = s.now
+    return int(s.next_node[node])
+
+
 @inner_kernel
 def work_ended(s: RunState, row: int, node: int) -> None:
     """Continue after the work of a step or a call, or after the delay of a finished step."""
@@ -261,7 +276,8 @@ def work_ended(s: RunState, row: int, node: int) -> None:
     if s.what[node] == state.IS_CALL:
         waits.go_on(s, after_call(s, row, s.node_call[node]))
         return
-    s.step_ended[s.slot[node] * s.n + row] = s.now
+    if s.what[node] == state.IS_WORK or s.instance_outcome[row] == state.RUNNING:
+        s.step_ended[s.slot[node] * s.n + row] = s.now  # a delay may have been cut short
     waits.go_on(s, s.next_node[node])
 
 

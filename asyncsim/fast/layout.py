@@ -14,13 +14,14 @@ import numpy as np
 from attrs import define, field
 
 from asyncsim.engine.environment import Job
-from asyncsim.engine.graph import Await, Call, Choose, Graph, Join, Work
+from asyncsim.engine.graph import Await, Call, Choose, Graph, Join, Pause, Work
 from asyncsim.engine.result import DELIVERY_OUTCOMES
 from asyncsim.engine.waits import answer_under
 from asyncsim.errors import EngineError
 from asyncsim.fast import state
 from asyncsim.fast.state import ANCHORS, JITTERS, LANES, MOMENTS, NODES, PURPOSES, Room
 from asyncsim.model.distributions import Fixed
+from asyncsim.model.loops import Delay, ForEach, Repeat, Retry
 from asyncsim.model.mixed_strategies import parts_of
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
@@ -55,7 +56,7 @@ PLAYED: dict[str, tuple[type, ...]] = {
     "checks": (type(None), *SCHEDULES, Hold, Directed, Shared),
     "deliveries": (type(None), Deliveries),
     "links": (Batch, Service, Staff, Completions),
-    "process elements": (Step, AsyncStep, Choice, Parallel),
+    "process elements": (Step, AsyncStep, Choice, Parallel, Delay, Retry, Repeat, ForEach),
 }  # the kinds of specifications, and of process elements, that have kernels
 
 
@@ -131,10 +132,10 @@ def first_sizes(scenario: Scenario, draws: Draws, resolution: float) -> Sizes:
     horizon = max(scenario.length, float(draws.arrivals[-1]) if len(draws) else 0.0)
     days = int(horizon // DAY) + 3
     bins = int(min(days * DAY / resolution + 2, FIRST_BINS))
-    elements = sum(1 for _ in scenario.process.parts())
+    played = [element for element, _ in scenario.process.played()]
     links = sum(len(system.links) for system in scenario.systems.values())
-    waits = len(draws) * max(1, len(scenario.process.of_type(AsyncStep)))
-    heap = _power_of_two(len(draws) * elements + links + 64)
+    waits = len(draws) * max(1, sum(isinstance(one, AsyncStep) for one in played))
+    heap = _power_of_two(len(draws) * len(played) + links + 64)
     return Sizes(bins, _power_of_two(waits + 64), heap, days)
 
 
@@ -335,7 +336,7 @@ class Builder:
         """Return the keys of chances, and the delays of callbacks."""
         draws = self.draws
         keys = [
-            draws.key(f"strategy/{purpose}/{call.name}")
+            draws.key(f"strategy/{purpose}/{call.stream}")
             for purpose in PURPOSES
             for call in self.calls
         ]
@@ -343,13 +344,13 @@ class Builder:
         varies = len(draws) > 0 and not all(isinstance(one.delay, Fixed) for one in callbacks)
         most = max((1 + len(one.retries) for one in callbacks), default=0)
         delays = [
-            draws.column(f"strategy/delay/{call.name}", callbacks[group].delay, attempt)
+            draws.column(f"strategy/delay/{call.stream}", callbacks[group].delay, attempt)
             for attempt in range(most if varies else 0)
             for call, group in zip(self.calls, self.group_of, strict=True)
         ]
         after = self.scenario.server.engine_delay
         one_delay = isinstance(after, Fixed) or not self.calls or not len(draws)
-        names = [f"strategy/engine delay/{call.name}" for call in self.calls]
+        names = [f"strategy/engine delay/{call.stream}" for call in self.calls]
         return {
             "step_delays_vary": not one_delay,
             "step_delay": [after.mean]
@@ -363,7 +364,7 @@ class Builder:
     def _nodes(self) -> dict[str, Any]:
         """Lay the nodes out; steps, choices (with responses) and joins are numbered in order."""
         nodes, draws = self.graph.nodes, self.draws
-        steps = [node for node in nodes if isinstance(node, (Work, Call))]
+        steps = [node for node in nodes if isinstance(node, (Work, Call, Pause))]
         choices = [node for node in nodes if isinstance(node, (Choose, Call))]
         joins = [node for node in nodes if isinstance(node, Join)]
         step_of, choice_of, join_of, call_of = (
@@ -375,7 +376,7 @@ class Builder:
         slots = join_of | choice_of | step_of
         call_index = [node.call if isinstance(node, Await) else node.index for node in nodes]
         uniforms = [
-            (draws.choices if isinstance(node, Choose) else draws.responses)[node.name]
+            (draws.choices if isinstance(node, Choose) else draws.responses)[node.stream]
             for node in choices
         ]
         return {
@@ -389,14 +390,14 @@ class Builder:
             "heads_n": [len(heads) for heads in heads_of],
             "heads": list(itertools.chain.from_iterable(heads_of)),
             "bounds": list(itertools.chain.from_iterable(bounds_of)),
-            "work": _joined([draws.work[node.name] for node in steps]),
+            "work": _joined([draws.work[node.stream] for node in steps]),
             "uniform": _joined(uniforms),
         }
 
     def _calls(self) -> dict[str, Any]:
         calls, external = self.calls, self.draws.external
         steps = [call.step for call in calls]
-        times = [external[call.name].T.ravel() for call in calls]  # link by link
+        times = [external[call.stream].T.ravel() for call in calls]  # link by link
         return {
             "arm_delay": [step.arm_delay for step in steps],
             "timeout": [NEVER if step.timeout is None else step.timeout for step in steps],
@@ -531,7 +532,7 @@ class Builder:
         """Return what a run fills: size of the arrays, value at the beginning, names."""
         n, waits, deliveries = len(self.draws), self._wait_count, self._most_deliveries
         nodes, jobs, sizes = self.graph.nodes, len(Job), self.sizes
-        steps = n * sum(isinstance(node, (Work, Call)) for node in nodes)
+        steps = n * sum(isinstance(node, (Work, Call, Pause)) for node in nodes)
         joins = n * sum(isinstance(node, Join) for node in nodes)
         together = waits if any(isinstance(one.checks, Shared) for one in self.groups) else 1
         shared = len(self.groups) * len(self.scenario.systems)

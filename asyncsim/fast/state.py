@@ -21,12 +21,12 @@ import numpy as np
 from attrs import frozen
 
 from asyncsim.engine.environment import INSTANCE_BITS, STEP_BITS, EventKind, Job
-from asyncsim.engine.graph import Await, Call, Choose, Fork, Join, Work
+from asyncsim.engine.graph import Await, Call, Choose, Fork, Join, Pause, Work
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
 from asyncsim.fast.jit import are_compiled, compiled_structure, replaceable
 from asyncsim.platform import checks_bounds
 
-NODES = (Work, Call, Await, Choose, Fork, Join)
+NODES = (Work, Call, Await, Choose, Fork, Join, Pause)
 ANCHORS = ("arming", "clock", "random")
 JITTERS = ("none", "full", "equal", "decorrelated")
 PURPOSES = ("loss", "duplicate", "jitter", "phase", "retry", "error")
@@ -41,7 +41,7 @@ ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = (2 + outcome for outcome in Wai
 ) = map(int, StepOutcome)  # fmt: skip
 NO_LINE, HELD, RELEASED = range(3)
 RUNNING, IS_DONE, HAS_FAILED, IS_LATE = map(int, Outcome)
-IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN = map(NODES.index, NODES)
+IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN, IS_PAUSE = map(NODES.index, NODES)
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 NOWHERE, WITHDRAWN = -1, -2  # in place of where an item is
 (

@@ -46,7 +46,7 @@ class Input:
     @property
     def kind(self) -> str:
         """The name in the journal, such as ``finish``."""
-        return type(self).__name__.lower()
+        return type(self).__name__.removesuffix("Input").lower()
 
     def check_repeats(self, earlier: Input) -> None:
         """Raise a `ScenarioError` if this is not the same as an earlier input with its key."""
@@ -80,7 +80,7 @@ class Heartbeat(Input):
     """Postpone the time-out of a wait."""
 
 
-class Retry(Input):
+class RetryInput(Input):
     """Enter a step again under a new serial number; data ``{"call": False}`` only waits again."""
 
     @property
@@ -93,7 +93,7 @@ class Start(Input):
     """Start an instance; `data` are its first fields."""
 
 
-KINDS = {kind().kind: kind for kind in (Finish, Complete, Heartbeat, Retry, Start)}
+KINDS = {kind().kind: kind for kind in (Finish, Complete, Heartbeat, RetryInput, Start)}
 
 
 @frozen

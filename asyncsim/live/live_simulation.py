@@ -22,11 +22,19 @@ from attrs import evolve
 
 from asyncsim.engine.contexts import Delivery, ExternalSystemContext, WaitContext, WorkItem
 from asyncsim.engine.environment import Environment, EventKind, Job, order
-from asyncsim.engine.graph import Call, Choose, Fork, Work
+from asyncsim.engine.graph import Call, Choose, Fork, Pause, Work
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, Record, with_timestamps
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import Answer, State, Wait, Waits
-from asyncsim.live.journal import WITHOUT_ANSWER, Complete, Finish, Heartbeat, Input, Retry, Start
+from asyncsim.live.journal import (
+    WITHOUT_ANSWER,
+    Complete,
+    Finish,
+    Heartbeat,
+    Input,
+    RetryInput,
+    Start,
+)
 from asyncsim.live.records import ResponseRecords, Responses, StoredFields, StoredWaits
 from asyncsim.live.setup import Setup
 from asyncsim.live.store import Store
@@ -143,13 +151,13 @@ class LiveSimulation(Simulation):
         self.draws = draws
         for node, columns in zip(self.graph.nodes, self.columns, strict=True):
             k = node.index
-            if isinstance(node, (Work, Call)):
-                self.numbers.work[k].insert(row, float(draws.work[node.name][row]))
+            if isinstance(node, (Work, Call, Pause)):
+                self.numbers.work[k].insert(row, float(draws.work[node.stream][row]))
             if isinstance(node, Choose):
-                self.numbers.uniforms[k].insert(row, float(draws.choices[node.name][row]))
+                self.numbers.uniforms[k].insert(row, float(draws.choices[node.stream][row]))
             if isinstance(node, Call):
-                self.numbers.uniforms[k].insert(row, float(draws.responses[node.name][row]))
-                times = draws.external[node.name][row]
+                self.numbers.uniforms[k].insert(row, float(draws.responses[node.stream][row]))
+                times = draws.external[node.stream][row]
                 self.numbers.times[k].insert(row, [float(t) for t in times.reshape(-1)])
             columns.add_row()
         self.numbers.arrivals.insert(row, self.clock.now)
@@ -303,7 +311,8 @@ class LiveSimulation(Simulation):
         node, row, now = self._node(wait.step), wait.row, self.clock.now
         if self.waits.cancel(wait, now):
             self._closed(wait)
-        self.outcomes[row], self.ended[row] = Outcome.RUNNING, math.nan
+        if self.outcomes[row] is Outcome.FAILED:  # else a loser of a race may outlive its instance
+            self.outcomes[row], self.ended[row] = Outcome.RUNNING, math.nan
         self._activations[node.index, row] = number
         self.retried = True
         self.replaced_by[serial_number] = f"{row + 1}_{number}"
@@ -406,7 +415,7 @@ class StrategyTwins:
                     one.complete_from_outside(number, data)
             case Heartbeat():
                 return WITHOUT_ANSWER, self.main.heartbeat(self.main.waits.records[number])
-            case Retry():
+            case RetryInput():
                 new = self._retry(number, given.call)
                 return new, bool(new)
             case Start():

@@ -341,7 +341,8 @@ def _check_workflow(workflow: int) -> None:
 def list_workflows(session: Served) -> list[Workflow]:
     """List what can be started."""
     process = session.scenario.process
-    return [Workflow(id=WORKFLOW, name=process.name, steps=list(process.activations))]
+    steps = [element.name for element in process.parts() if element.numbered]
+    return [Workflow(id=WORKFLOW, name=process.name, steps=steps)]
 
 
 @router.post(

@@ -32,7 +32,7 @@ from asyncsim.errors import (
     StoreError,
     WaitExpired,
 )
-from asyncsim.live.journal import Complete, Finish, Heartbeat, Input, Retry, Start, data_fields
+from asyncsim.live.journal import Complete, Finish, Heartbeat, Input, RetryInput, Start, data_fields
 from asyncsim.live.journaled_simulation import JournaledSimulation
 from asyncsim.live.live_simulation import LiveSimulation, with_rejected_finishes
 from asyncsim.live.real_time_clock import LAST_INSTANT, RealTimeClock, instant_of, next_batch
@@ -165,7 +165,7 @@ class Session:
         with self.store.lock:
             wait = self._wait_now(serial_number)
             number, why = wait.serial_number, self._main.why_no_retry(wait)
-            new = "" if why else self._apply(Retry(number, None if call else {"call": False}))
+            new = "" if why else self._apply(RetryInput(number, None if call else {"call": False}))
             if not new:  # it may have resumed as the clock caught up again
                 why = why or self._main.why_no_retry(wait)
                 raise WaitExpired(f"serial number {number!r} cannot be tried again: {why}")

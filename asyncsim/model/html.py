@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from itertools import islice
 
+from asyncsim.model import loops
 from asyncsim.model.process import AsyncStep, Branch, Choice, Element, Parallel, Path, Process
 from asyncsim.model.units import percent
 
@@ -117,6 +118,13 @@ def _element(element: Element, shown: Collection[str]) -> str:
             rows = [_sequence(steps, shown) for steps in element.branches]
             return _branches(f"{name}: all at once", rows, f"{BRANCHES};border-style:double;"
                              "border-width:0 5px")  # fmt: skip
+        case loops.Race():
+            rows = [_sequence(steps, shown) for steps in element.branches]
+            return _branches(f"{name}: {element.in_words}", rows, f"{BRANCHES};"
+                             "border-style:double;border-width:0 5px")  # fmt: skip
+        case loops.Retry() | loops.Repeat() | loops.ForEach():
+            row = _sequence(element.within(), shown)
+            return _branches(f"{name}: {escape(element.in_words)}", [row], BRANCHES)
     return f'<span style="{style}">{name}</span>'
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from textwrap import shorten
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from attrs import field, frozen
 
@@ -17,8 +18,10 @@ from asyncsim.model.units import InvalidValue
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
 T = TypeVar("T")
+Copies = tuple[int, ...]  # which copy of the steps of each loop around a step, from 1
 MOST_NESTED = 50  # engines and files walk choices, branches and paths by recursion
 WAYS = ("fail", "continue")
+MOST_PLAYED = 131_072  # elements, each copy counted
 LAST_ACTIVATION = 65_535  # fits the order of events (`asyncsim.engine.environment`)
 
 
@@ -26,10 +29,17 @@ class Element:
     """Part of a process; its name is unique within the process."""
 
     name: str
+    numbered: ClassVar[bool] = False  # whether it has an activation number
 
     def within(self) -> Sequence[Element]:
         """Return the elements directly inside it, in written order."""
         return ()
+
+    def played(self, at: Copies = ()) -> Iterator[tuple[Element, str]]:
+        """Yield what is played of it, with the name of its random numbers; loops yield copies."""
+        yield self, label_of(self.name, at)
+        for element in self.within():
+            yield from element.played(at)
 
     def parts(self) -> Iterator[Element]:
         """Yield this element and everything inside it, in written order."""
@@ -41,13 +51,23 @@ class Element:
 Path = str | tuple[Element, ...]
 
 
+def label_of(name: str, at: Copies) -> str:
+    """Return the name of a copy, as ``check#2``; the first is called as the element.
+
+    >>> label_of("check", ()), label_of("check", (1, 1)), label_of("check", (1, 3))
+    ('check', 'check', 'check#1.3')
+    """
+    return name if set(at) <= {1} else f"{name}#{'.'.join(map(str, at))}"
+
+
 def _sequence(value: Sequence[Element]) -> tuple[Element, ...]:
     if isinstance(value, (list, tuple)) and all(isinstance(part, Element) for part in value):
         return tuple(value)
-    raise InvalidValue("must be a list of steps (Step, AsyncStep, Choice, Parallel)")
+    raise InvalidValue("must be a list of steps (Step, AsyncStep, Choice, Parallel, Retry, …)")
 
 
-def _steps(value: Sequence[Element]) -> tuple[Element, ...]:
+def some_steps(value: Sequence[Element]) -> tuple[Element, ...]:
+    """Return a list of one or more elements."""
     if found := _sequence(value):
         return found
     raise InvalidValue("must hold at least one step")
@@ -76,6 +96,8 @@ class Step(Element):
         Worker time of one execution.
     """
 
+    numbered = True
+
     name: str = field(converter=units.text)
     work: Duration = field(default=Fixed(0.0), converter=as_distribution)
 
@@ -102,10 +124,10 @@ class Response:
     rejected: float = field(default=0.0, converter=units.probability)
 
     def __attrs_post_init__(self) -> None:
-        _add_up("Response", (self.accepted, self.done, self.rejected))
+        add_up("Response", (self.accepted, self.done, self.rejected))
 
 
-def _add_up(where: str, probabilities: Sequence[float]) -> None:
+def add_up(where: str, probabilities: Sequence[float]) -> None:
     """Check that probabilities add up to 1; the error shows the sum."""
     if abs((total := sum(probabilities)) - 1.0) > 1e-9:
         terms = shorten(" + ".join(f"{one:g}" for one in probabilities), 80, placeholder=" …")
@@ -164,6 +186,8 @@ class AsyncStep(Element):
         What follows: ``"fail"`` ends the instance as failed, ``"continue"`` goes to the next step,
         a list of steps is executed first. `on_timeout` also follows a strategy that gave up.
     """
+
+    numbered = True
 
     name: str = field(converter=units.text)
     system: str = field(converter=units.text)
@@ -296,20 +320,21 @@ class Choice(Element):
     branches: tuple[Branch, ...] = field(converter=_branches)
 
     def __attrs_post_init__(self) -> None:
-        _add_up(f"Choice {self.name!r}", [branch.probability for branch in self.branches])
+        add_up(f"Choice {self.name!r}", [branch.probability for branch in self.branches])
 
     def within(self) -> Sequence[Element]:
         """Return the elements of its branches."""
         return [element for branch in self.branches for element in branch.steps]
 
 
-def _parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
+def parallel_branches(value: Sequence[Sequence[Element]]) -> tuple[tuple[Element, ...], ...]:
+    """Return two or more lists of elements, none of them empty."""
     are_lists = isinstance(value, (list, tuple)) and all(
         isinstance(steps, (list, tuple)) for steps in value
     )
     if not are_lists or len(value) < 2:
         raise InvalidValue("must be a list of two or more lists of steps")
-    return tuple(map(_steps, value))
+    return tuple(map(some_steps, value))
 
 
 @frozen(field_transformer=name_errors)
@@ -329,7 +354,7 @@ class Parallel(Element):
     """
 
     name: str = field(converter=units.text)
-    branches: tuple[tuple[Element, ...], ...] = field(converter=_parallel_branches)
+    branches: tuple[tuple[Element, ...], ...] = field(converter=parallel_branches)
 
     def within(self) -> Sequence[Element]:
         """Return the elements of its branches."""
@@ -365,7 +390,7 @@ class Process:
     """
 
     name: str = field(converter=units.text)
-    steps: tuple[Element, ...] = field(converter=_steps)
+    steps: tuple[Element, ...] = field(converter=some_steps)
     first_activation: int = field(default=1, converter=units.count, kw_only=True)
     timeout: float | None = field(default=None, converter=units.optional_duration, kw_only=True)
 
@@ -373,8 +398,13 @@ class Process:
         if _too_much(self.steps, MOST_NESTED):
             most = f"{LAST_ACTIVATION:,} elements at most, nested no deeper than {MOST_NESTED}"
             raise ScenarioError(f"Process.steps must hold {most}")
+        names = [element.name for element in self.parts()]
+        played = list(islice(self.played(), MOST_PLAYED + 1))
+        if len(played) > MOST_PLAYED:
+            most = f"{MOST_PLAYED:,} steps at most, the copies of repeated steps included"
+            raise ScenarioError(f"Process.steps must hold {most}")
         seen: set[str] = set()
-        for name in (element.name for element in self.parts()):
+        for name in chain(names, {label for one, label in played if label != one.name}):
             if name in seen:
                 raise ScenarioError(f"Process.steps must have unique names, got {name!r} twice")
             seen.add(name)
@@ -387,15 +417,25 @@ class Process:
         for element in self.steps:
             yield from element.parts()
 
+    def played(self) -> Iterator[tuple[Element, str]]:
+        """Yield every element as often as it is played, with the name of its random numbers."""
+        for element in self.steps:
+            yield from element.played()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it consists of steps, choices and parallel branches alone."""
+        return all(type(element) in ELEMENTS.values() for element in self.parts())
+
     def of_type(self, kind: type[T]) -> list[T]:
         """Return the elements of one kind, in written order."""
         return [element for element in self.parts() if isinstance(element, kind)]
 
     @property
     def activations(self) -> dict[str, int]:
-        """The activation number of every step, by name."""
-        numbered = [e for e in self.parts() if isinstance(e, (Step, AsyncStep))]
-        return {e.name: self.first_activation + k for k, e in enumerate(numbered)}
+        """The activation number of every step, by name; the copies in loops have their own."""
+        numbered = (label for element, label in self.played() if element.numbered)
+        return {label: self.first_activation + k for k, label in enumerate(numbered)}
 
 
 ELEMENTS = {"step": Step, "async step": AsyncStep, "choice": Choice, "parallel": Parallel}

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 from asyncsim.errors import ScenarioError
 from asyncsim.model.arrivals import Arrivals
 from asyncsim.model.calendar import Calendar
-from asyncsim.model.distributions import Duration, Floats, Uniform
-from asyncsim.model.process import AsyncStep, Choice, Process, Step
+from asyncsim.model.distributions import Duration, Fixed, Floats, Uniform
+from asyncsim.model.loops import Delay, ForEach, Repeat, Retry
+from asyncsim.model.process import AsyncStep, Choice, Element, Process, Step
 from asyncsim.model.systems import ExternalSystem
 from asyncsim.model.units import from_zero, nearest
 from asyncsim.model.validation import argument, scenario_error
@@ -76,12 +77,14 @@ class Draws:
     arrivals
         Instants at which instances start, in seconds, shape ``(n,)``, sorted.
     work
-        Worker time of every step and every outgoing call by step name, each ``(n,)`` seconds.
+        Worker time of every step and every outgoing call by step name, each ``(n,)`` seconds; also
+        the times of delays. The second copy of a step in a loop is ``"name#2"``, here and below.
     external
         Time an external system works on the item, by the name of the asynchronous step: ``(n,)``
         seconds, or ``(n, links)`` for a chain.
     choices, responses
-        Uniform numbers in [0, 1) that decide choices and immediate responses, by name, ``(n,)``.
+        Uniform numbers in [0, 1) that decide choices and immediate responses, by name, ``(n,)``;
+        by the name of a `Repeat` or `ForEach`, its rounds or the number of its items.
     seed, replication
         Key of the streams that strategies and systems draw from during the run.
 
@@ -177,9 +180,10 @@ class Draws:
 
 def _needed(scenario: _Drawable, n: int) -> dict[str, dict[str, Columns]]:
     """Return the columns of all arrays of `n` instances, by the kind and the name of the array."""
-    process, calls = scenario.process, scenario.process.of_type(AsyncStep)
+    played = list(scenario.process.played())
+    calls = [(element, label) for element, label in played if isinstance(element, AsyncStep)]
     external: dict[str, Columns] = {}
-    for call in calls:
+    for call, name in calls:
         links = scenario.systems[call.system].links
         for link in links:
             if link.instances is not None and link.instances < n:
@@ -187,17 +191,30 @@ def _needed(scenario: _Drawable, n: int) -> dict[str, dict[str, Columns]]:
                     f"LoggedCompletions.completions must hold an instant for each of {n} "
                     f"instances, got {link.instances}"
                 )
-        external[call.name] = {
-            f"external/{call.name}/{k}": link.item_time for k, link in enumerate(links)
-        }
-    work = {step.name: step.work for step in process.of_type(Step)}
-    work |= {call.name: call.call_work for call in calls}
+        external[name] = {f"external/{name}/{k}": link.item_time for k, link in enumerate(links)}
+    works = ((label, _time_of(element, label)) for element, label in played)
+    work = {label: time for label, time in works if time is not None}
+    chosen = [label for element, label in played if isinstance(element, Choice | Repeat | ForEach)]
     return {
         "work": {name: {f"work/{name}": times} for name, times in work.items()},
         "external": external,
-        "choices": {c.name: {f"choice/{c.name}": CHANCE} for c in process.of_type(Choice)},
-        "responses": {call.name: {f"response/{call.name}": CHANCE} for call in calls},
+        "choices": {name: {f"choice/{name}": CHANCE} for name in chosen},
+        "responses": {name: {f"response/{name}": CHANCE} for _, name in calls},
     }
+
+
+def _time_of(element: Element, label: str) -> Duration | None:
+    """Return the time that a copy of an element takes by itself, if any."""
+    match element:
+        case Step():
+            return element.work
+        case AsyncStep():
+            return element.call_work
+        case Delay():
+            return element.time
+        case Retry():
+            return Fixed(element.pause_before(int(label.rpartition("#")[2].rpartition(".")[2])))
+    return None
 
 
 def stream(name: str, seed: int, replication: int) -> np.random.Generator:

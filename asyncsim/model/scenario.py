@@ -309,7 +309,7 @@ def _change_steps(elements: tuple[Element, ...], changes: dict[str, Any], where:
         if not attrs.has(type(part)):
             return part
         fields = ((field.alias, getattr(part, field.name)) for field in attrs.fields(type(part)))
-        nested = {name: change(old) for name, old in fields if isinstance(old, tuple)}
+        nested = {name: change(old) for name, old in fields if isinstance(old, tuple | Element)}
         part = attrs.evolve(part, **nested) if nested else part
         if isinstance(part, Element) and part.name in by_name:
             return _change_value(part, by_name[part.name], _dotted(where, part.name))

@@ -18,7 +18,7 @@ import attrs
 import tomli_w
 
 from asyncsim.errors import ScenarioError
-from asyncsim.model import process, units
+from asyncsim.model import loops, process, units
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed
 from asyncsim.model.examples import SCENARIO, file_read_error, readable_file
@@ -37,7 +37,7 @@ from asyncsim.model.validation import argument, choice, reader_of, scenario_erro
 
 T = TypeVar("T")
 Kinds = Mapping[str, type[Any]]
-ALL_KINDS = (process.ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES)
+ALL_KINDS = (loops.ELEMENTS, SYSTEMS, ARRIVALS, STRATEGIES)
 KIND_OF: dict[type, str] = {cls: kind for table in ALL_KINDS for kind, cls in table.items()}
 OF_SOME_KIND = (process.Element, ExternalSystem, Arrivals)
 OBJECTS: dict[str, type[Any] | Kinds] = {  # what the table under a key holds
@@ -48,19 +48,21 @@ OBJECTS: dict[str, type[Any] | Kinds] = {  # what the table under a key holds
     "store": SharedStore,
     "costs": CostModel,
     "response": process.Response,
+    "step": loops.ELEMENTS,
 }
 PATH_KEYS = ("on_accepted", "on_done", "on_rejected", "on_timeout")
 ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a key hold
-    "steps": process.ELEMENTS,
+    "steps": loops.ELEMENTS,
     "branches": process.Branch,
     "systems": SYSTEMS,
-    **dict.fromkeys(PATH_KEYS, process.ELEMENTS),
+    **dict.fromkeys(PATH_KEYS, loops.ELEMENTS),
 }
-DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay", "engine_delay")
 DURATION_READERS = (
     *(units.duration, units.positive_duration, units.length),
     *(units.optional_duration, units.optional_interval),
 )
+DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay", "engine_delay", "time")
+BRANCHED = (process.Parallel, loops.FirstOf, loops.Quorum)  # branches are lists of steps
 WIDTH = 100
 MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests
 MOST_PARTS = (
@@ -319,7 +321,7 @@ def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
         return value
     if not place.is_a(value, list, "an array"):
         return FAULTY
-    what = None if cls is process.Parallel else ARRAYS[key]
+    what = None if cls in BRANCHED else ARRAYS[key]
     parts = [
         _branch(part, place.inside(k)) if what is None else _make(what, part, place.inside(k))
         for k, part in enumerate(value)
@@ -328,7 +330,7 @@ def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
 
 
 def _branch(data: object, place: _Place) -> Any:
-    """Return the steps of a branch of `Parallel`."""
+    """Return the steps of a branch of `Parallel` or of a race."""
     if not place.is_a(data, dict, "a table"):
         return FAULTY
     table: dict[str, Any] = data  # type: ignore[assignment]
@@ -476,7 +478,7 @@ def table_of(obj: Any) -> dict[str, Any]:
         value = getattr(obj, field.name)
         if value != _default(field):
             table[field.alias] = units.UNLIMITED if value is None else file_value(value, field)
-    if isinstance(obj, process.Parallel):
+    if isinstance(obj, BRANCHED):
         table["branches"] = [{"steps": steps} for steps in table["branches"]]
     return table
 

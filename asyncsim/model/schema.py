@@ -14,12 +14,13 @@ from typing import Any
 
 import attrs
 
-from asyncsim.model import calendar, process, units
+from asyncsim.model import calendar, loops, units
 from asyncsim.model.arrivals import ARRIVALS
 from asyncsim.model.distributions import DISTRIBUTIONS, Duration, as_distribution
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import (
     ARRAYS,
+    BRANCHED,
     DISTRIBUTION_KEYS,
     DURATION_READERS,
     OBJECTS,
@@ -33,7 +34,7 @@ from asyncsim.model.validation import reader_of
 
 Fragment = dict[str, Any]
 KINDS: dict[str, Mapping[str, type[Any]]] = {
-    "element": process.ELEMENTS,
+    "element": loops.ELEMENTS,
     "system": SYSTEMS,
     "arrivals": ARRIVALS,
     "distribution": DISTRIBUTIONS,
@@ -94,6 +95,15 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     units.chance_below_one: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
     units.operations: _PRICE,
     units.text: _NAME,
+    loops.optional_name: _NAME,
+    loops.copies: _whole(1, loops.MOST_COPIES),
+    loops.factor: {"type": "number", "minimum": 1},
+    loops.chances_of_counts: {
+        "anyOf": [
+            _whole(0, loops.MOST_COPIES),
+            {"type": "object", "minProperties": 1, "additionalProperties": _PROBABILITY},
+        ]
+    },
     units.any_text: {"type": "string"},
     units.texts: _numbers({"type": "string"}),
     units.rate: _text(r"\s*[0-9.eE+_-]+\s*/\s*[a-zA-Z]+\s*", examples=["300/h", "10000/day"]),
@@ -191,8 +201,8 @@ def _value_of(cls: type[Any], field: attrs.Attribute[Any]) -> Fragment:
         return _if_else("object", _one_of(DISTRIBUTIONS), VALUES[units.duration])
     if key == "systems" and cls is Scenario:
         return {"type": "object", "additionalProperties": _one_of(SYSTEMS)}
-    if cls is process.Parallel and key == "branches":
-        steps = {"steps": {"type": "array", "items": _one_of(process.ELEMENTS)}}
+    if cls in BRANCHED and key == "branches":
+        steps = {"steps": {"type": "array", "items": _one_of(loops.ELEMENTS)}}
         return _numbers({"type": "object", "properties": steps, "additionalProperties": False})
     if key in ARRAYS:
         array = {"type": "array", "items": _one_of(ARRAYS[key])}

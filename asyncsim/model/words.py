@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from asyncsim.model import distributions, specifications
+from asyncsim.model import distributions, loops, specifications
 from asyncsim.model.calendar import is_cron
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path
 from asyncsim.model.server import (
@@ -357,6 +357,14 @@ def _element(element: Element) -> str:
         case Parallel():
             branches = "; and ".join(map(elements_in_words, element.branches))
             return f"{element.name} [at the same time: {branches}]"
+        case loops.Race():
+            branches = "; or ".join(map(elements_in_words, element.branches))
+            return f"{element.name} [{element.in_words}: {branches}]"
+        case loops.Delay():
+            return f"{element.name} ({time_in_words(element.time)})"
+        case loops.Retry() | loops.Repeat() | loops.ForEach():
+            inner = elements_in_words(element.within())
+            return f"{element.name} [{element.in_words}: {inner}]"
     return element.name
 
 

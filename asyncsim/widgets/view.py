@@ -20,11 +20,24 @@ from numpy.typing import NDArray
 
 from asyncsim.engine.contexts import ExternalSystemContext, WaitContext
 from asyncsim.engine.environment import EventKind
-from asyncsim.engine.graph import DONE, Await, Call, Choose, Fork, Graph, Join, Work
+from asyncsim.engine.graph import (
+    DONE,
+    Await,
+    Call,
+    Choose,
+    Fork,
+    Graph,
+    Join,
+    Pause,
+    RaceEnd,
+    RaceStart,
+    Work,
+)
 from asyncsim.engine.result import Outcome
 from asyncsim.engine.waits import State, Wait
 from asyncsim.live.live_simulation import LiveSimulation
 from asyncsim.live.session import Session
+from asyncsim.model.loops import ForEach, Race, Repeat, Retry
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Process
 from asyncsim.model.specifications import Batch, Night, Service, Staff
 from asyncsim.model.strategies import schedule_of
@@ -87,7 +100,7 @@ class View(SessionWidget):
         """Return systems by name, and the new checks and callbacks by place."""
         movements = self._movements.get(snapshot.label)
         if not movements or movements.simulation is not simulation:  # at first, or after a reset
-            movements = self._movements[snapshot.label] = Movements(simulation)
+            movements = self._movements[snapshot.label] = Movements(simulation, self._layout.first)
         open_rows = {
             k: np.flatnonzero(snapshot.places[place.track] == k)
             for k, place in enumerate(self._layout.places)
@@ -105,7 +118,8 @@ class View(SessionWidget):
     def _system(self, name: str, simulation: LiveSimulation, snapshot: Snapshot) -> dict[str, Any]:
         """Return how many items of a system wait and are being processed, and its text."""
         steps = [k for k, system in self._systems_of.items() if system == name]
-        unnoticed = sum(simulation.unnoticed[k] for k in steps)
+        first = self._layout.first
+        unnoticed = sum(n for k, n in simulation.unnoticed.items() if first[k] in steps)
         desks = simulation.desks(name)
         if desks:
             taken = [max(desk.taken, 0) for desk in desks]
@@ -179,17 +193,18 @@ def places_of(simulation: LiveSimulation, layout: DiagramLayout) -> NDArray[np.u
     since = np.full((layout.tracks, n), -np.inf)
     last, last_since = np.full(n, NOWHERE, dtype=np.uint16), np.full(n, -np.inf)
     for node in reversed(simulation.graph.nodes):  # nodes are numbered from the last one on
-        place = layout.places[node.index]
-        if place is None or not isinstance(node, (Work, Call)):
+        at = layout.first[node.index]
+        place = layout.places[at]
+        if place is None or not isinstance(node, (Work, Call, Pause)):
             continue
         columns = simulation.columns[node.index]
         queued = np.array(columns.queued[:n])
         ended = np.array(columns.ended[:n])
         came = queued >= last_since  # false for NaN: not been here
-        last[came], last_since[came] = node.index, queued[came]
+        last[came], last_since[came] = at, queued[came]
         # An instance that returned here has ended here before
         here = (queued >= since[place.track]) & ~(ended >= queued)
-        places[place.track, here], since[place.track, here] = node.index, queued[here]
+        places[place.track, here], since[place.track, here] = at, queued[here]
         if isinstance(node, Call):
             work = np.array(simulation.numbers.work[node.index][:n])
             at_work = here & (np.array(columns.started[:n]) + work > simulation.now)
@@ -206,6 +221,7 @@ def places_of(simulation: LiveSimulation, layout: DiagramLayout) -> NDArray[np.u
 
 
 KINDS = {Work: "step", Call: "async step", Choose: "choice", Fork: "fork", Join: "join"}
+KINDS |= {Pause: "step", RaceStart: "fork", RaceEnd: "join"}
 WIDTHS = {"async step": 2.0, "step": 1.2, "end": 1.4}  # of a column, by its widest element
 NARROW = 0.5  # of a column of gateways alone
 
@@ -232,6 +248,7 @@ class DiagramLayout:
     tracks: int
     done: int
     failed: int
+    first: list[int]  # by index of a node: the first copy of its step, which has the place
 
     @classmethod
     def of(cls, process: Process) -> DiagramLayout:
@@ -242,7 +259,10 @@ class DiagramLayout:
         n = len(graph.nodes)
         ends = [Place("end", name, columns, 0, 0) for name in ("done", "failed")]
         places = [*map(builder.found.get, range(n)), *ends]
-        return cls(places, _lines(graph), rows, tracks, n, n + 1)
+        first = builder.first
+        lines = {(first[a], first[b]) for a, b in _lines(graph)}
+        shown = sorted((a, b) for a, b in lines if a != b and places[a] and places[b])
+        return cls(places, shown, rows, tracks, n, n + 1, first)
 
     def as_json(self) -> dict[str, Any]:
         """Return the layout as the page draws it."""
@@ -263,7 +283,15 @@ class _LayoutBuilder:
 
     def __init__(self, graph: Graph) -> None:
         self.found: dict[int, Place] = {}
-        self._index = {(KINDS.get(type(node)), node.name): node.index for node in graph.nodes}
+        self._keys = [(KINDS.get(type(node)), node.name) for node in graph.nodes]
+        firsts = [k for k, node in enumerate(graph.nodes) if node.stream == node.name]
+        self._index = {self._keys[k]: k for k in firsts}
+
+    @property
+    def first(self) -> list[int]:
+        """Of each node, and the two ends, the one that has the place."""
+        n = len(self._keys)
+        return [self._index.get(key, k) for k, key in enumerate(self._keys)] + [n, n + 1]
 
     def sequence(
         self, elements: Sequence[Element], column: int, row: int, track: int
@@ -286,7 +314,21 @@ class _LayoutBuilder:
             self._put("choice", element, column, row, track)
             heads = [branch.steps for branch in element.branches]
             return self._branches(heads, column + 1, row, track)
-        if isinstance(element, Parallel):
+        if isinstance(element, Retry):
+            self._index["step", element.name] = self._index["async step", element.step.name]
+            return self._element(element.step, column, row, track)
+        if isinstance(element, Repeat):
+            end, rows, tracks = self.sequence(element.steps, column, row, track)
+            if ("choice", element.name) in self._index:
+                self._put("choice", element, end, row, track)
+            return end + 1, rows, tracks
+        if isinstance(element, ForEach):
+            self._put("fork", element, column, row, track)
+            self._index["choice", element.name] = self._index["fork", element.name]
+            end, rows, tracks = self.sequence(element.steps, column + 1, row, track)
+            self._put("join", element, end, row, track)
+            return end + 1, rows, tracks
+        if isinstance(element, Parallel | Race):
             self._put("fork", element, column, row, track)
             heads = list(element.branches)
             end, rows, tracks = self._branches(heads, column + 1, row, track, parallel=True)
@@ -395,8 +437,8 @@ class NightStarts:
 class Movements:
     """Counts what moves in a simulation from now on: deliveries, and checks of a few waits."""
 
-    def __init__(self, simulation: LiveSimulation) -> None:
-        self.simulation = simulation
+    def __init__(self, simulation: LiveSimulation, first: Sequence[int]) -> None:
+        self.simulation, self._first = simulation, first
         self._deliveries = len(simulation.deliveries)
         self._sample: dict[int, list[WatchedWait]] = {}
 
@@ -406,7 +448,7 @@ class Movements:
         total = len(self.simulation.deliveries)
         for one in self.simulation.deliveries.since(max(self._deliveries, total - MOST_DELIVERIES)):
             if one.attempt >= 0:  # a dead letter was never sent
-                (lost if math.isnan(one.arrived) else arrived)[one.node] += 1
+                (lost if math.isnan(one.arrived) else arrived)[self._first[one.node]] += 1
         self._deliveries = total
         places = sorted(arrived.keys() | lost.keys())
         return [[k, min(arrived[k], SAMPLE), min(lost[k], SAMPLE)] for k in places]

@@ -224,8 +224,8 @@ TYPOS = {  # what stood there, what stands there now, the place, the problem
         '"async step"\nname = "post',
         '"asyncstep"\nname = "post',
         "process.steps[2]: ",
-        "kind must be one of 'step', 'async step', 'choice', 'parallel', "
-        "got 'asyncstep'; did you mean 'async step'?",
+        "kind must be one of 'step', 'async step', 'choice', 'parallel', 'delay', 'retry', "
+        "'repeat', 'for each', 'first of', 'quorum', got 'asyncstep'; did you mean 'async step'?",
     ),
     "system": (
         'days = "Mon',
