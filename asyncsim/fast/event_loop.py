@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from asyncsim.engine.graph import DONE, FAILED, STANDS
+from asyncsim.fast import schedule_kernels as schedules
 from asyncsim.fast import state
 from asyncsim.fast import system_kernels as systems
 from asyncsim.fast import wait_kernels as waits
@@ -358,5 +359,5 @@ def arm(s: RunState, w: int) -> None:
     elif s.watch[g] == state.SHARED:
         waits.add_opened(s, w)
     elif s.watch[g]:
-        waits.begin_schedule(s, w)
-        push(s, waits.next_check(s, w), state.CHECK_DUE, s.key_of[w], w)
+        schedules.begin_schedule(s, w)
+        push(s, schedules.next_check(s, w), state.CHECK_DUE, s.key_of[w], w)

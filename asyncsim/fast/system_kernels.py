@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncsim.engine import environment
 from asyncsim.engine.environment import ROUNDING
+from asyncsim.fast import schedule_kernels as schedules
 from asyncsim.fast import state
 from asyncsim.fast import wait_kernels as waits
 from asyncsim.fast.event_queue import book_job, book_lane, group, push
@@ -45,7 +46,7 @@ def is_admitted(s: RunState) -> bool:
 def send(s: RunState, w: int, attempt: int) -> None:
     """Send a callback, attempt by attempt, until one is not lost or all are."""
     g = group(s, w)
-    while s.loss[g] and waits.chance(s, state.K_LOSS, w, attempt) < s.loss[g]:
+    while s.loss[g] and schedules.chance(s, state.K_LOSS, w, attempt) < s.loss[g]:
         s.deliveries[w] += 1
         record_outcome(s, note(s, w, attempt, math.nan, 0), state.A_LOST)
         attempt += 1
@@ -54,7 +55,7 @@ def send(s: RunState, w: int, attempt: int) -> None:
     delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[g]
     deliver(s, w, attempt, delay, 0)
     twice = s.duplicates[g]
-    if twice and waits.chance(s, state.K_DUPLICATE, w, attempt) < twice:
+    if twice and schedules.chance(s, state.K_DUPLICATE, w, attempt) < twice:
         deliver(s, w, attempt, delay + s.duplicate_delay[g], 1)
 
 
@@ -67,7 +68,7 @@ def pauses_before(s: RunState, w: int, attempt: int) -> bool:
         return True
     pause = s.pause[s.pause_at[g] + attempt]
     if pause and s.retries_vary[g]:
-        pause *= waits.chance(s, state.K_RETRY, w, attempt)
+        pause *= schedules.chance(s, state.K_RETRY, w, attempt)
     if not pause:
         return False
     key = s.key_of[w] + (1 << ROW_SHIFT)

@@ -10,6 +10,7 @@ import asyncsim as sim
 from asyncsim.experiment import simulate as module
 from asyncsim.fast.compiled import play_compiled
 from asyncsim.fast.layout import PLAYED, unplayed
+from asyncsim.model.loops import Race
 from asyncsim.model.process import Element
 from asyncsim.model.specifications import Kind, StrategySpecification
 
@@ -31,11 +32,11 @@ def every_part(cls):
 
 
 def test_all_built_in_parts_are_played():
-    """The table has every kind of specification and of process element."""
+    """The table has every kind of specification and of process element; races are SimPy's."""
     kinds = {kind for kinds in PLAYED.values() for kind in kinds}
     own = {kind for kind in Kind.__subclasses__() if kind.__module__.startswith("asyncsim.")}
     assert kinds >= own - {StrategySpecification}
-    assert {*PLAYED["process elements"], Element} >= set(every_part(Element))
+    assert {*PLAYED["process elements"], Element, *every_part(Race)} == {*every_part(Element)}
 
 
 def test_links_of_a_chain_and_steps_in_a_branch_are_looked_at():
