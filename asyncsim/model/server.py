@@ -12,6 +12,7 @@ from attrs import field, frozen
 from asyncsim.errors import ScenarioError
 from asyncsim.model import units
 from asyncsim.model.html import result_html
+from asyncsim.model.outages import Outage, outage_list
 from asyncsim.model.units import InvalidValue, Rate
 from asyncsim.model.validation import choice, instance_of, name_errors, word_of
 
@@ -123,6 +124,10 @@ class WorkflowServer:
         is a convention of this model, not a measurement: the record of the wait is read, and
         the next check or the answer is written. `asyncsim.profiles` shows what was measured in
         other engines.
+    outages
+        When its endpoint, its workers or its poller are down; see `Outage`. A delivery that arrives
+        at an endpoint that is down is refused. A check due while the poller is down is made when
+        it is up again, one for each wait. Jobs of no duration need no worker, then either.
     """
 
     workers: int = field(default=4, converter=units.servers)
@@ -135,6 +140,7 @@ class WorkflowServer:
     finish_limit: RateLimit | None = field(default=None, converter=rate_limit)
     check_operations: float = field(default=2, converter=units.operations)
     callback_operations: float = field(default=2, converter=units.operations)
+    outages: tuple[Outage, ...] = field(default=(), converter=outage_list, kw_only=True)
 
 
 # --- prices -------------------------------------------------------------------------------------

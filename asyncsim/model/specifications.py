@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import attrs
 import numpy as np
@@ -37,6 +37,7 @@ from asyncsim.model.calendar import (
     is_cron,
 )
 from asyncsim.model.distributions import Duration, Fixed, as_distribution
+from asyncsim.model.outages import Outage, system_outages
 from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
@@ -361,6 +362,29 @@ class Deliveries(Kind):
     retry_jitter: str = field(default="none", validator=word_of("none", "full"), kw_only=True)
     duplicates: float = field(default=0.0, converter=units.probability, kw_only=True)
     duplicate_delay: float = field(default=1.0, converter=units.duration, kw_only=True)
+    queue: str = field(
+        default="independent", validator=word_of("independent", "blocking"), kw_only=True
+    )
+    answer_within: float | None = field(
+        default=None, converter=units.optional_duration, kw_only=True
+    )
+    retry_after: bool = field(default=False, converter=units.yes_or_no, kw_only=True)
+    switched_off_after: int | None = field(
+        default=None, converter=units.optional_count, kw_only=True
+    )
+    switched_off_by_410: bool = field(default=False, converter=units.yes_or_no, kw_only=True)
+
+    @classmethod
+    def of(cls, described: object) -> Self:
+        """Return the values of a strategy, with those of its sender that it does not set."""
+        found, sender = super().of(described), getattr(described, "sender", None)
+        return found if sender is None else senders.completed(found, sender)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what becomes of an event depends on no other, and on no time of an answer."""
+        by_others = self.queue == "blocking" or self.switched_off_after or self.switched_off_by_410
+        return self.answer_within is None and not by_others
 
     @property
     def mean_pauses(self) -> tuple[float, ...]:
@@ -385,8 +409,8 @@ class StrategySpecification(Kind):
     def only_certain_callbacks(self) -> bool:
         """Whether there are no checks, and each callback arrives once, after the same time."""
         match self:
-            case StrategySpecification(None, Deliveries(Fixed(), loss=0.0, duplicates=0.0)):
-                return True
+            case StrategySpecification(None, Deliveries(Fixed(), loss=0.0, duplicates=0.0) as sent):
+                return sent.is_plain
         return False
 
 
@@ -418,6 +442,7 @@ class Batch(Kind):
     skip: float = field(default=0.0, converter=units.chance_below_one, kw_only=True)
     failure: float = field(default=0.0, converter=units.chance_below_one, kw_only=True)
     results: str = field(default="per item", validator=word_of("per item", "at end"), kw_only=True)
+    outages: tuple[Outage, ...] = field(default=(), converter=system_outages, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         no_time = (self.start, self.end) == ("24:00", "00:00")  # of the next day
@@ -449,6 +474,7 @@ class Service(Kind):
 
     item_time: Duration = field(converter=as_distribution)
     lanes: int | None = field(default=1, converter=units.count_or_unlimited, kw_only=True)
+    outages: tuple[Outage, ...] = field(default=(), converter=system_outages, kw_only=True)
 
 
 @frozen(field_transformer=name_errors)
@@ -462,6 +488,12 @@ class Staff(Kind):
     )
     days: str = field(default="Mon-Fri", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+    outages: tuple[Outage, ...] = field(default=(), converter=system_outages, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if lost := [outage for outage in self.outages if outage.work == "is lost"]:
+            name, problem = f"{type(self).__name__}.outages", "must let work pause: people keep it"
+            raise scenario_error(name, problem, lost[0])
 
     def hours(self, calendar: Calendar) -> OpenTime:
         """Return the working hours in instants."""
@@ -472,6 +504,7 @@ class Staff(Kind):
 class Completions(Kind):
     """Completes the item of instance 1, 2, … at given instants, or at once if that is past."""
 
+    outages: ClassVar[tuple[Outage, ...]] = ()  # a log has what they did
     completions: tuple[float, ...]
 
 
