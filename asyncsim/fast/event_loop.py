@@ -13,6 +13,7 @@ from asyncsim.fast.event_queue import (
     book_worker,
     drop_from_heap,
     drop_head,
+    group,
     head_key,
     next_lane,
     push,
@@ -36,19 +37,19 @@ def play(numbers: Any) -> Any:
 def run(s: RunState) -> None:
     """Play all events, and count the free checks of waits that stay open."""
     s.lane_head[ARRIVAL] = s.arrival[0] if s.n else math.inf
-    looks_ahead = s.poll_work > 0.0 and s.watch and s.watch != state.HOLDS_LINE
     while s.status == state.OK:
         lane = next_lane(s)
         if lane < 0 or s.lane_head[lane] >= s.until:
             break
         may_be_check = lane == state.CHECK_DUE or lane == 0
-        if not (looks_ahead and may_be_check and waits.look_ahead(s, lane)):
+        if not (s.looks_ahead and may_be_check and waits.look_ahead(s, lane)):
             step(s, lane)
-    if s.status == state.OK and s.checks_are_free:
+    if s.status == state.OK and not s.poll_work:
         if s.until < math.inf:
             s.now, s.reached = s.until, 0
         for w in range(s.waits):
-            if s.state[w] == ARMED and s.completed[w] == math.inf:
+            is_open = s.state[w] == ARMED and s.completed[w] == math.inf
+            if is_open and s.checks_are_free[group(s, w)]:
                 waits.skip_checks(s, w, waits.is_over(s, w))
 
 
@@ -253,12 +254,13 @@ def arm(s: RunState, w: int) -> None:
     timeout = s.timeout[s.call_of[w]]
     if timeout >= 0.0:
         push(s, s.now + timeout, state.TIMEOUT, s.key_of[w], w)
-    if s.checks_are_free:
+    g = group(s, w)
+    if s.checks_are_free[g]:
         if s.completed[w] <= s.now:
             waits.see_completion(s, w)
-    elif s.watch == state.HOLDS_LINE:
+    elif s.watch[g] == state.HOLDS_LINE:
         s.urgent[s.urgent_n] = w
         s.urgent_n += 1
-    elif s.watch:
+    elif s.watch[g]:
         waits.begin_schedule(s, w)
         push(s, waits.next_check(s, w), state.CHECK_DUE, s.key_of[w], w)

@@ -24,6 +24,12 @@ from asyncsim.fast.state import ARRIVAL, CHECK_DUE, KIND_SHIFT, LANES, MOMENTS, 
 NEAR = 16  # how many places an event may move forward in its lane
 
 
+@inner_kernel
+def group(s: RunState, w: int) -> int:
+    """Return the group of a wait: the calls that have its strategy."""
+    return int(s.group_of[s.call_of[w]]) if s.groups > 1 else 0
+
+
 @kernel
 def push(s: RunState, at: float, kind: int, key: int, payload: int) -> None:
     """Schedule an event at an instant, or now if that is past, ordered by `key`."""
@@ -176,8 +182,8 @@ def head_key(s: RunState, lane: int) -> int:
 
 @inner_kernel
 def key_at(s: RunState, kind: int, place: int) -> int:
-    """Return the key of an event in a lane; the ring of checks stores none."""
-    if kind == CHECK_DUE and s.watch != state.HOLDS_LINE:
+    """Return the key of an event in a lane; a ring of checks that turns stores none."""
+    if kind == CHECK_DUE and s.turns_ring:
         return (CHECK_DUE << KIND_SHIFT) | int(s.key_of[s.lane_payload[place]])
     return int(s.lane_key[place])
 

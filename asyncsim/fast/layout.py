@@ -34,6 +34,7 @@ from asyncsim.model.specifications import (
     Intervals,
     Link,
     Pauses,
+    Schedule,
     Service,
     Staff,
     StrategySpecification,
@@ -93,6 +94,12 @@ def _unplayed_links(system: ExternalSystem) -> list[str]:
 ANY_NUMBER = 1 << 60
 NEVER = -1.0
 FIRST_BINS = 20_000  # bins of time laid out at first, at the most
+GROUP_FIELDS = (
+    "watch checks_are_free limit anchor backoff_kind intervals_at intervals_n intervals_go_on "
+    "instants_at instants_n windows_at windows_n interval jitter cap first_wait",
+    "notify attempts retries_vary pause_at loss duplicates duplicate_delay",
+)
+GROUP_ARRAYS = "intervals instants window_opens window_closes pause"
 LINK_FIELDS = (
     "system_kind successor link idle lanes_at lanes_n queue_at queue_head queue_tail nights_at "
     "nights_n next_night tonight exhausted most_items at_end remaining"
@@ -138,18 +145,22 @@ class Builder:
     until: float
     resolution: float
     sizes: Sizes
-    specification: StrategySpecification = field(init=False)
     graph: Graph = field(init=False)
     calls: list[Call] = field(init=False)
+    groups: list[StrategySpecification] = field(init=False)  # the different ones
+    group_of: list[int] = field(init=False)  # of each call
 
     def __attrs_post_init__(self) -> None:
-        self.specification = played_specification(self.scenario, self.strategy)
+        specification = played_specification(self.scenario, self.strategy)
         self.graph = Graph.of(self.scenario.process)
         self.calls = [node for node in self.graph.nodes if isinstance(node, Call)]
+        found = [specification for _ in self.calls]
+        self.groups = [one for k, one in enumerate(found) if found.index(one) == k]
+        self.group_of = [self.groups.index(one) for one in found]
 
     def state(self) -> dict[str, Any]:
         """Return the fields of an `asyncsim.fast.state.RunState` by name."""
-        found = self._server() | self._checks() | self._deliveries() | self._nodes() | self._calls()
+        found = self._server() | self._groups() | self._nodes() | self._calls()
         systems = self._systems()
         lanes = self.scenario.server.workers + sum(systems["lanes_n"])
         return found | systems | self._waits() | self._rooms(lanes)
@@ -184,29 +195,55 @@ class Builder:
 
     @property
     def _most_deliveries(self) -> int:
-        callback = self.specification.deliveries
-        if callback is None:
-            return 0
-        attempts = (1 + len(callback.retries)) * (2 if callback.duplicates else 1)
-        return self._wait_count * (attempts + 1)  # and a dead letter
+        callbacks = [self.groups[group].deliveries for group in self.group_of]
+        attempts = [
+            (1 + len(one.retries)) * (2 if one.duplicates else 1) + 1  # and a dead letter
+            for one in callbacks
+            if one is not None
+        ]
+        return len(self.draws) * sum(attempts)
 
-    def _checks(self) -> dict[str, Any]:
-        checks = self.specification.checks
+    def _groups(self) -> dict[str, Any]:
+        """Lay the strategies out, with one row for each group of calls that have the same."""
+        arrays: dict[str, list[float]] = {name: [] for name in GROUP_ARRAYS.split()}
+        rows = [
+            self._checks(group.checks, arrays) | _deliveries(group.deliveries, arrays)
+            for group in self.groups
+        ]
+        names = [name for words in GROUP_FIELDS for name in words.split()]
+        found: dict[str, Any] = {name: [row.get(name, 0) for row in rows] for name in names}
+        found |= arrays | self._strategy_draws()
+        schedules = [group.schedule for group in self.groups]
+        jitters = [getattr(schedule, "jitter", "none") for schedule in schedules]
+        match schedules:
+            case [Grid(window=None)]:
+                found["turns_ring"] = True
+        return found | {
+            "groups": len(rows),
+            "group_of": self.group_of,
+            "looks_ahead": self.scenario.server.poll_work > 0 and any(schedules),
+            "scatters": any(jitter not in (0.0, "none") for jitter in jitters),
+        }
+
+    def _checks(
+        self, checks: Schedule | Hold | None, arrays: dict[str, list[float]]
+    ) -> dict[str, Any]:
+        """Return how a group checks, after adding its intervals, instants or hours to arrays."""
         if checks is None:
             return {}
         if isinstance(checks, Hold):
             return {"watch": state.HOLDS_LINE, "interval": checks.hold}
-        found = {
+        found: dict[str, Any] = {
             "limit": -1 if checks.limit is None else checks.limit,
             "checks_are_free": checks.limit is None and not self.scenario.server.poll_work,
-            "scatters": getattr(checks, "jitter", "none") not in (0.0, "none"),
         }
         match checks:
             case Grid():
-                return found | self._grid(checks)
+                return found | self._grid(checks, arrays)
             case ClockTimes():
                 instants = check_times(checks, self.scenario.calendar).first(self.sizes.days)
-                also = {"instants": instants, "instants_n": len(instants)}
+                also = {"instants_at": len(arrays["instants"]), "instants_n": len(instants)}
+                arrays["instants"] += instants.tolist()
                 return found | {"watch": state.BY_CLOCK} | also
             case Pauses():
                 intervals = checks.intervals(0, len(checks.pauses)).tolist()
@@ -217,16 +254,17 @@ class Builder:
                     checks.jitter,
                     checks.longest,
                 )
+        found["intervals_at"] = len(arrays["intervals"])
+        arrays["intervals"] += intervals
         return found | {
             "watch": state.BACKS_OFF,
             "backoff_kind": JITTERS.index(kind),
             "cap": cap,
-            "intervals": intervals,
             "intervals_n": len(intervals),
             "intervals_go_on": go_on,
         }
 
-    def _grid(self, checks: Grid) -> dict[str, Any]:
+    def _grid(self, checks: Grid, arrays: dict[str, list[float]]) -> dict[str, Any]:
         found: dict[str, Any] = {
             "watch": state.POLLS,
             "anchor": ANCHORS.index(checks.anchor),
@@ -237,8 +275,10 @@ class Builder:
         if checks.window is None:
             return found
         hours = opening_hours(checks.window, self.scenario.calendar).first(self.sizes.days)
-        found |= {"window_opens": hours[:, 0], "window_closes": hours[:, 1]}
-        return found | {"windows_n": len(hours)}
+        found |= {"windows_at": len(arrays["window_opens"]), "windows_n": len(hours)}
+        arrays["window_opens"] += hours[:, 0].tolist()
+        arrays["window_closes"] += hours[:, 1].tolist()
+        return found
 
     def _intervals(self, checks: Intervals) -> tuple[list[float], bool]:
         """Return the intervals until they grow no more, and whether there would be others."""
@@ -252,33 +292,26 @@ class Builder:
             found.append(following)
         return found, True
 
-    def _deliveries(self) -> dict[str, Any]:
-        draws, callback = self.draws, self.specification.deliveries
+    def _strategy_draws(self) -> dict[str, Any]:
+        """Return the keys of chances, and the delays of callbacks."""
+        draws = self.draws
         keys = [
             draws.key(f"strategy/{purpose}/{call.name}")
             for purpose in PURPOSES
             for call in self.calls
         ]
-        found: dict[str, Any] = {"chance_key": np.array(keys, dtype=np.uint64).view(np.int64)}
-        if callback is None:
-            return found
-        attempts = 1 + len(callback.retries)
-        varies = not isinstance(callback.delay, Fixed) and len(draws) > 0
+        callbacks = [group.deliveries or Deliveries() for group in self.groups]
+        varies = len(draws) > 0 and not all(isinstance(one.delay, Fixed) for one in callbacks)
+        most = max((1 + len(one.retries) for one in callbacks), default=0)
         delays = [
-            draws.column(f"strategy/delay/{call.name}", callback.delay, attempt)
-            for attempt in range(attempts if varies else 0)
-            for call in self.calls
+            draws.column(f"strategy/delay/{call.name}", callbacks[group].delay, attempt)
+            for attempt in range(most if varies else 0)
+            for call, group in zip(self.calls, self.group_of, strict=True)
         ]
-        return found | {
-            "notify": 1,
-            "attempts": attempts,
-            "pause": [0.0, *callback.retries],
-            "loss": callback.loss,
-            "duplicates": callback.duplicates,
-            "duplicate_delay": callback.duplicate_delay,
+        return {
+            "chance_key": np.array(keys, dtype=np.uint64).view(np.int64),
             "delays_vary": varies,
-            "retries_vary": callback.retry_jitter == "full",
-            "delay": _joined(delays) if varies else [callback.delay.mean],
+            "delay": _joined(delays) if varies else [one.delay.mean for one in callbacks],
         }
 
     def _nodes(self) -> dict[str, Any]:
@@ -455,6 +488,23 @@ class Builder:
             for size, value, names in part
             for name in names.split()
         }
+
+
+def _deliveries(callback: Deliveries | None, arrays: dict[str, list[float]]) -> dict[str, Any]:
+    """Return how the systems of a group deliver, after adding the pauses to arrays."""
+    if callback is None:
+        return {}
+    place = len(arrays["pause"])
+    arrays["pause"] += [0.0, *callback.retries]
+    return {
+        "notify": 1,
+        "attempts": 1 + len(callback.retries),
+        "pause_at": place,
+        "loss": callback.loss,
+        "duplicates": callback.duplicates,
+        "duplicate_delay": callback.duplicate_delay,
+        "retries_vary": callback.retry_jitter == "full",
+    }
 
 
 def limit_fields(limit: RateLimit | None, deliveries: int) -> dict[str, Any]:

@@ -85,16 +85,20 @@ FIELDS = _fields(
     ("int", "early duplicate late finish_limit window_most admitted_at"),
     ("float", "window_length bucket_size bucket_rate tokens tokens_since"),
     ("floats", "admitted"),
-    # How a step checks; whether jitter spreads the checks, so that the heap holds them
-    ("int", "watch checks_are_free scatters limit anchor backoff_kind intervals_n intervals_go_on"),
-    ("float", "interval jitter cap first_wait"),
-    ("floats", "intervals"),
-    # Instants of checks by the clock; hours in which a grid checks, any if there are none
-    ("int", "instants_n windows_n"),
-    ("floats", "instants window_opens window_closes"),
-    # How a system delivers; delays are by attempt and wait, or one for all
-    ("int", "notify attempts delays_vary retries_vary"),
-    ("float", "loss duplicates duplicate_delay"),
+    # Calls with the same strategy form a group; whether checks may be made ahead, or in a ring,
+    # whether jitter spreads them, so that the heap holds them, whether any delays vary
+    ("int", "groups looks_ahead turns_ring scatters delays_vary"),
+    ("ints", "group_of"),
+    # How each group checks; its intervals, instants of checks by the clock, and hours in which its
+    # grid checks (any if there are none) begin at a place in arrays of all groups
+    ("ints", "watch checks_are_free limit anchor backoff_kind"),
+    ("ints", "intervals_at intervals_n intervals_go_on"),
+    ("ints", "instants_at instants_n windows_at windows_n"),
+    ("floats", "interval jitter cap first_wait"),
+    ("floats", "intervals instants window_opens window_closes"),
+    # How its systems deliver; delays are by attempt and wait if some vary, or one for each group
+    ("ints", "notify attempts retries_vary pause_at"),
+    ("floats", "loss duplicates duplicate_delay"),
     ("floats", "pause delay"),
     # Random numbers
     ("floats", "arrival work uniform external"),

@@ -14,7 +14,7 @@ from asyncsim.engine import environment
 from asyncsim.engine.environment import ROUNDING
 from asyncsim.fast import state
 from asyncsim.fast import wait_kernels as waits
-from asyncsim.fast.event_queue import book_lane, book_worker, push
+from asyncsim.fast.event_queue import book_lane, book_worker, group, push
 from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ROW_SHIFT, RunState
 
@@ -44,26 +44,29 @@ def is_admitted(s: RunState) -> bool:
 @kernel
 def send(s: RunState, w: int, attempt: int) -> None:
     """Send a callback, attempt by attempt, until one is not lost or all are."""
-    while s.loss and waits.chance(s, state.K_LOSS, w, attempt) < s.loss:
+    g = group(s, w)
+    while s.loss[g] and waits.chance(s, state.K_LOSS, w, attempt) < s.loss[g]:
         s.deliveries[w] += 1
         record_outcome(s, note(s, w, attempt, math.nan, 0), state.A_LOST)
         attempt += 1
         if pauses_before(s, w, attempt):
             return
-    delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[0]
+    delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[g]
     deliver(s, w, attempt, delay, 0)
-    if s.duplicates and waits.chance(s, state.K_DUPLICATE, w, attempt) < s.duplicates:
-        deliver(s, w, attempt, delay + s.duplicate_delay, 1)
+    twice = s.duplicates[g]
+    if twice and waits.chance(s, state.K_DUPLICATE, w, attempt) < twice:
+        deliver(s, w, attempt, delay + s.duplicate_delay[g], 1)
 
 
 @kernel
 def pauses_before(s: RunState, w: int, attempt: int) -> bool:
     """Pause before an attempt, or give up after the last; return false if it comes at once."""
-    if attempt == s.attempts:
+    g = group(s, w)
+    if attempt == s.attempts[g]:
         record_outcome(s, note(s, w, -1, math.nan, 0), state.A_DEAD)
         return True
-    pause = s.pause[attempt]
-    if pause and s.retries_vary:
+    pause = s.pause[s.pause_at[g] + attempt]
+    if pause and s.retries_vary[g]:
         pause *= waits.chance(s, state.K_RETRY, w, attempt)
     if not pause:
         return False
@@ -289,10 +292,11 @@ def system_event(s: RunState, payload: int) -> None:
         submit(s, w, s.successor[system])
     else:
         s.completed[w] = s.visible_from[w] = s.now
-        if s.notify:
+        g = group(s, w)
+        if s.notify[g]:
             send(s, w, 0)
         if s.state[w] == state.ARMED:
-            if s.checks_are_free:
+            if s.checks_are_free[g]:
                 waits.see_completion(s, w)
             waits.release(s, w)
     if s.system_kind[system] == state.BATCH:

@@ -27,6 +27,7 @@ from asyncsim.fast.event_queue import (
     count_moments,
     drop_from_heap,
     drop_head,
+    group,
     join_queue,
     push,
     sink,
@@ -58,7 +59,7 @@ def close(s: RunState, w: int, outcome: int) -> None:
     s.closed[w] = s.now
     s.visible_from[w] = -math.inf
     count_open(s, -1)
-    if s.checks_are_free and s.completed[w] == math.inf:
+    if s.checks_are_free[group(s, w)] and s.completed[w] == math.inf:
         skip_checks(s, w, is_over(s, w))
     release(s, w)
 
@@ -141,7 +142,7 @@ def cancel(s: RunState, w: int) -> bool:
 def check_due(s: RunState, payload: int) -> None:
     """Begin a check that is due, or release a line held for its maximum."""
     w = payload
-    if s.watch == state.HOLDS_LINE:
+    if payload >= s.waits:  # of a held line
         w = payload % s.waits
         if s.holds[w] == payload // s.waits:
             release(s, w)
@@ -157,7 +158,7 @@ def check(s: RunState, w: int) -> None:
     """Book a worker for a check, or answer it at once if that takes no time."""
     if s.poll_work:
         start = book_worker(s, J_CHECK, s.now, s.poll_work)
-        s.picked_up[w] = s.now if s.watch == state.HOLDS_LINE else start
+        s.picked_up[w] = s.now if s.watch[group(s, w)] == state.HOLDS_LINE else start
         push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
     else:
         answered(s, w, s.completed[w] <= s.now)
@@ -183,10 +184,11 @@ def answered(s: RunState, w: int, seen: bool) -> None:
             finish(s, w)
     if s.state[w] != ARMED:
         return
-    if s.watch == state.HOLDS_LINE:
+    g = group(s, w)
+    if s.watch[g] == state.HOLDS_LINE:
         s.urgent[s.urgent_n] = w
         s.urgent_n += 1
-    elif s.checks[w] == s.limit:
+    elif s.checks[w] == s.limit[g]:
         expire(s, w, state.GAVE_UP)
     else:
         push(s, next_check(s, w), CHECK_DUE, s.key_of[w], w)
@@ -206,7 +208,7 @@ def hold_line(s: RunState, w: int) -> None:
     s.line[w] = state.HELD
     s.held_since[w] = s.now
     s.holds[w] += 1
-    push(s, s.now + s.interval, CHECK_DUE, s.key_of[w], s.holds[w] * s.waits + w)
+    push(s, s.now + s.interval[group(s, w)], CHECK_DUE, s.key_of[w], s.holds[w] * s.waits + w)
 
 
 @kernel
@@ -227,28 +229,29 @@ def line_released(s: RunState, w: int) -> None:
 def begin_schedule(s: RunState, w: int) -> None:
     """Set where the schedule of a wait begins."""
     after = s.last_check[w] = s.grid_start[w] = s.armed[w]
-    if s.watch != state.POLLS:
-        s.slept[w], s.slept_k[w] = s.intervals[0], -1
+    g = group(s, w)
+    if s.watch[g] != state.POLLS:
+        s.slept[w], s.slept_k[w] = s.intervals[s.intervals_at[g]], -1
         return
-    if s.anchor == state.FROM_ARMING:
-        if s.first_wait >= 0:
-            s.grid_start[w] = s.armed[w] + s.first_wait - s.interval
-    elif s.first_wait >= 0:
-        after += s.first_wait
-    if s.anchor == state.FROM_CLOCK:
+    anchor, interval, first_wait = s.anchor[g], s.interval[g], s.first_wait[g]
+    if anchor == state.FROM_ARMING:
+        if first_wait >= 0:
+            s.grid_start[w] = s.armed[w] + first_wait - interval
+    elif first_wait >= 0:
+        after += first_wait
+    if anchor == state.FROM_CLOCK:
         s.grid_start[w] = 0.0
-    elif s.anchor == state.FROM_RANDOM:
-        phase = chance(s, state.K_PHASE, w, 0)
-        s.grid_start[w] = s.armed[w] - phase * s.interval
-    s.passed[w] = grid_index(s.grid_start[w], s.interval, after) - 1 - s.checks[w]
+    elif anchor == state.FROM_RANDOM:
+        s.grid_start[w] = s.armed[w] - chance(s, state.K_PHASE, w, 0) * interval
+    s.passed[w] = grid_index(s.grid_start[w], interval, after) - 1 - s.checks[w]
 
 
 @kernel
 def next_point(s: RunState, w: int, after: float) -> int:
     """Return the index of the first grid point of a wait later than the end of its last check."""
-    k = s.checks[w] + 1 + s.passed[w]
-    if s.grid_start[w] + k * s.interval <= after:
-        k = grid_index(s.grid_start[w], s.interval, after)
+    k, interval = s.checks[w] + 1 + s.passed[w], s.interval[group(s, w)]
+    if s.grid_start[w] + k * interval <= after:
+        k = grid_index(s.grid_start[w], interval, after)
         s.passed[w] = k - 1 - s.checks[w]
     return int(k)
 
@@ -256,23 +259,24 @@ def next_point(s: RunState, w: int, after: float) -> int:
 @kernel
 def in_window(s: RunState, w: int, k: int) -> int:
     """Return the index of the first grid point from the k-th on that lies within the hours."""
-    start, last = s.grid_start[w], s.windows_n - 1
+    g = group(s, w)
+    start, interval, base, n = s.grid_start[w], s.interval[g], s.windows_at[g], s.windows_n[g]
     while True:
-        at = start + k * s.interval
-        if at > s.window_closes[last]:
+        at = start + k * interval
+        if at > s.window_closes[base + n - 1]:
             s.status, s.where = state.MORE_HOURS, -1
             return int(k)
-        place = first_from(s.window_closes, s.windows_n, at)
+        place = first_from(s.window_closes, base, n, at)
         opens = s.window_opens[place]
         if opens <= at:
             return int(k)
-        k = grid_index(start, s.interval, float(np.nextafter(opens, -math.inf)))
+        k = grid_index(start, interval, float(np.nextafter(opens, -math.inf)))
 
 
 @kernel
-def first_from(values: Any, n: int, value: float) -> int:
-    """Return the index of the first of `n` ordered values that is not below a value."""
-    low, high = 0, n
+def first_from(values: Any, base: int, n: int, value: float) -> int:
+    """Return the index of the first of `n` ordered values from `base` on not below a value."""
+    low, high = base, base + n
     while low < high:
         middle = (low + high) >> 1
         if values[middle] < value:
@@ -283,12 +287,13 @@ def first_from(values: Any, n: int, value: float) -> int:
 
 
 @kernel
-def next_instant(s: RunState, last: float) -> float:
+def next_instant(s: RunState, g: int, last: float) -> float:
     """Return the first instant of a check by the clock later than the last check."""
-    place = first_from(s.instants, s.instants_n, last)
-    while place < s.instants_n and s.instants[place] <= last:
+    base, n = s.instants_at[g], s.instants_n[g]
+    place = first_from(s.instants, base, n, last)
+    while place < base + n and s.instants[place] <= last:
         place += 1
-    if place == s.instants_n:
+    if place == base + n:
         s.status, s.where = state.MORE_HOURS, -1
         return float(max(last, s.now) + 1.0)  # of no effect: the run begins again
     return float(s.instants[place])
@@ -297,45 +302,46 @@ def next_instant(s: RunState, last: float) -> float:
 @kernel
 def next_check(s: RunState, w: int) -> float:
     """Return when the next check of a wait is due."""
-    last = s.last_check[w]
-    if s.watch == state.POLLS:
-        k = next_point(s, w, last)
-        if s.windows_n:
+    last, g = s.last_check[w], group(s, w)
+    if s.watch[g] == state.POLLS:
+        k, jitter = next_point(s, w, last), s.jitter[g]
+        if s.windows_n[g]:
             k = in_window(s, w, k)
             s.passed[w] = k - 1 - s.checks[w]
-        due = s.grid_start[w] + k * s.interval
-        return float(due if s.jitter == 0.0 else due + chance(s, state.K_JITTER, w, k) * s.jitter)
-    if s.watch == state.BY_CLOCK:
-        return next_instant(s, last)
-    k = s.checks[w]
-    if s.backoff_kind == state.NO_JITTER:
-        due = last + backoff(s, k)
-    elif s.backoff_kind == state.FULL:
-        due = last + chance(s, state.K_JITTER, w, k) * backoff(s, k)
-    elif s.backoff_kind == state.DECORRELATED:
+        due = s.grid_start[w] + k * s.interval[g]
+        return float(due if jitter == 0.0 else due + chance(s, state.K_JITTER, w, k) * jitter)
+    if s.watch[g] == state.BY_CLOCK:
+        return next_instant(s, g, last)
+    k, kind = s.checks[w], s.backoff_kind[g]
+    if kind == state.NO_JITTER:
+        due = last + backoff(s, g, k)
+    elif kind == state.FULL:
+        due = last + chance(s, state.K_JITTER, w, k) * backoff(s, g, k)
+    elif kind == state.DECORRELATED:
         due = last + decorrelated(s, w, k)
     else:
-        due = last + (1 + chance(s, state.K_JITTER, w, k)) / 2 * backoff(s, k)
+        due = last + (1 + chance(s, state.K_JITTER, w, k)) / 2 * backoff(s, g, k)
     if not due < math.inf:
         s.status = state.NOT_FINITE
     return float(due)
 
 
 @kernel
-def backoff(s: RunState, k: int) -> float:
-    """Return the k-th interval before jitter."""
-    last = s.intervals_n - 1
-    if k > last and s.intervals_go_on:
+def backoff(s: RunState, g: int, k: int) -> float:
+    """Return the k-th interval of a group before jitter."""
+    last = s.intervals_n[g] - 1
+    if k > last and s.intervals_go_on[g]:
         s.status = state.MORE_INTERVALS
-    return float(s.intervals[min(k, last)])
+    return float(s.intervals[s.intervals_at[g] + min(k, last)])
 
 
 @kernel
 def decorrelated(s: RunState, w: int, k: int) -> float:
     """Return the k-th interval of decorrelated jitter, which grows out of the ones before."""
-    first, slept = s.intervals[0], s.slept[w]
+    g, slept = group(s, w), s.slept[w]
+    first, cap = s.intervals[s.intervals_at[g]], s.cap[g]
     for j in range(s.slept_k[w] + 1, k + 1):
-        slept = min(s.cap, first + chance(s, state.K_JITTER, w, j) * (3 * slept - first))
+        slept = min(cap, first + chance(s, state.K_JITTER, w, j) * (3 * slept - first))
     s.slept_k[w] = k
     s.slept[w] = slept
     return float(slept)
@@ -363,11 +369,11 @@ def chance(s: RunState, purpose: int, w: int, k: int) -> float:
 @kernel
 def skip_checks(s: RunState, w: int, inclusive: bool) -> None:
     """Count the checks due before now, or up to and including now, from the arming on."""
-    now = s.now
+    now, g = s.now, group(s, w)
     s.checks[w] = 0
     begin_schedule(s, w)
-    if s.watch == state.POLLS and s.jitter == 0.0 and not s.windows_n:
-        anchor, interval = s.grid_start[w], s.interval
+    if s.watch[g] == state.POLLS and s.jitter[g] == 0.0 and not s.windows_n[g]:
+        anchor, interval = s.grid_start[w], s.interval[g]
         first = s.passed[w] + 1
         last = grid_index(anchor, interval, now)
         while last > 0 and (
@@ -406,7 +412,9 @@ def see_completion(s: RunState, w: int) -> None:
 @kernel
 def is_blind(s: RunState, w: int, start: float, others: float) -> bool:
     """Return whether a check picked up then cannot see completion, before `others` happen."""
-    if s.visible_from[w] <= start or start + s.poll_work >= s.until or s.checks[w] + 1 == s.limit:
+    if s.visible_from[w] <= start or start + s.poll_work >= s.until:
+        return False
+    if s.checks[w] + 1 == s.limit[group(s, w)]:
         return False
     batch = s.in_batch[w]
     return bool(start < others or start < (s.not_before[w] if batch < 0 else s.collects_at[batch]))
@@ -428,7 +436,7 @@ def next_other(s: RunState) -> float:
 @kernel
 def look_ahead(s: RunState, lane: int) -> bool:
     """Make the next check, or several, if they see nothing; return false if none was made."""
-    if lane and s.watch == state.POLLS and not s.windows_n:
+    if lane and s.turns_ring:
         full = s.lane_after[CHECK_DUE] - s.lane_first[CHECK_DUE] >= s.capacity
         if not full and turn_ring(s):
             return True
@@ -439,6 +447,8 @@ def look_ahead(s: RunState, lane: int) -> bool:
     elif s.heap_key[0] >> KIND_SHIFT == CHECK_DUE:
         w = s.heap_payload[0]
     else:
+        return False
+    if w >= s.waits:  # a line is released
         return False
     if not is_blind(s, w, max(due, s.free_at[s.free_first]), others):
         return False
@@ -468,7 +478,7 @@ def turn_ring(s: RunState) -> bool:
     """
     t, payload, free_at, ends = s.lane_t, s.lane_payload, s.free_at, s.bin_ends
     visible_from, checks, grid_start, passed = s.visible_from, s.checks, s.grid_start, s.passed
-    others, interval, work, limit = next_other(s), s.interval, s.poll_work, s.limit
+    others, interval, work, limit = next_other(s), s.interval[0], s.poll_work, s.limit[0]
     due_before = min(others, s.lane_head[CHECK_ENDED])
     bound = min(due_before, s.until - 2 * work)
     lane, mask, row = CHECK_DUE * s.capacity, s.capacity - 1, J_CHECK * state.MOMENTS
