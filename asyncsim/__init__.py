@@ -78,11 +78,13 @@ from asyncsim.model.distributions import (
     lognormal,
     uniform,
 )
+from asyncsim.model.outages import Outage
 from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
 from asyncsim.model.profiles import Profile, profiles
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.senders import Sender, senders
 from asyncsim.model.server import CostModel, FinishPolicy, WorkflowServer, cost_presets
 from asyncsim.model.strategies import (
     Backoff,
@@ -152,6 +154,7 @@ __all__ = [
     "NightlyBatch",
     "NotArmedYet",
     "OnlineService",
+    "Outage",
     "OutgoingCall",
     "Parallel",
     "People",
@@ -170,6 +173,7 @@ __all__ = [
     "Run",
     "Scenario",
     "ScenarioError",
+    "Sender",
     "SerialNumberError",
     "Session",
     "Simulation",
@@ -212,6 +216,7 @@ __all__ = [
     "replay",
     "replications_for",
     "report",
+    "senders",
     "simulate",
     "steady_state",
     "sweep",

@@ -28,6 +28,7 @@ from simpy.events import NORMAL, URGENT
 
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Floats
+from asyncsim.model.outages import Downtime
 from asyncsim.model.process import LAST_ACTIVATION
 from asyncsim.model.server import RateLimit, SlidingWindow, TokenBucket
 
@@ -168,7 +169,8 @@ def too_many_bins(size: int, resolution: float) -> EngineError:
 class Workers:
     """Identical workers over one FIFO queue; jobs that take time are booked as in `LanePool`."""
 
-    def __init__(self, count: int, resolution: float) -> None:
+    def __init__(self, count: int, resolution: float, down: Downtime | None = None) -> None:
+        self._down = down  # all at a time
         self._free_at = [0.0] * count
         self._starts: deque[float] = deque()
         self.longest_queue = 0
@@ -176,16 +178,16 @@ class Workers:
 
     def book(self, job: Job, now: float, work: float) -> tuple[float, float]:
         """Queue a job; return when a worker picks it up and when it ends."""
-        start = self._free_at[0]
+        start = max(self._free_at[0], now)
+        end = start + work
+        if self._down:
+            start, end = self._down.worked(start, work)
         if start > now:
             starts = self._starts
             while starts and starts[0] <= now:
                 starts.popleft()
             starts.append(start)
             self.longest_queue = max(self.longest_queue, len(starts))
-        else:
-            start = now
-        end = start + work
         heapreplace(self._free_at, end)
         load = self.loads[job]
         load.queued.append(now)

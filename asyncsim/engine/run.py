@@ -448,7 +448,7 @@ def wait_timeline(
     rows += simulation.checks
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
-            end = delivery.arrived if delivery.outcome == result.RATE_LIMITED else delivery.handled
+            end = delivery.arrived if delivery.outcome in result.REFUSED else delivery.handled
             rows.append(("delivery", delivery.sent, end, delivery.outcome))
     ending = "resumed" if wait.state is State.FINISHED else wait.state.value
     rows.append((ending, wait.closed, wait.closed, ""))

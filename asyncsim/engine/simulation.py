@@ -25,6 +25,7 @@ from asyncsim.engine.environment import Environment, EventKind, Job, Workers, ad
 from asyncsim.engine.graph import DONE, FAILED, STANDS, Await, Call, Choose, Fork, Graph, Join, Work
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
+from asyncsim.model.outages import PARTS, Downtime, downtime
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.strategies import SimProcess, Strategy
@@ -73,11 +74,13 @@ class Simulation:
         self.scenario, self.strategy = scenario, strategy
         draws = scenario.draw(seed, replication) if draws is None else draws
         self.draws = draws.completed_for(scenario)
-        self.skipped = contexts.CheckFastForward.of(self) if self.skips_checks else None
+        skips = self.skips_checks and not scenario.hides_completions
+        self.skipped = contexts.CheckFastForward.of(self) if skips else None
         self.clock = self.skipped.clock if self.skipped else Environment()
         self.graph = Graph.of(scenario.process)
         self.waits = waits or Waits(scenario.server.policy)
-        self.workers = Workers(scenario.server.workers, seconds("resolution", resolution))
+        self.endpoint, workers, self.poller = (self._downtime(part) for part in PARTS)
+        self.workers = Workers(scenario.server.workers, seconds("resolution", resolution), workers)
         self.poll_work = scenario.server.poll_work
         self.callback_work = scenario.server.callback_work
         self.admission = admission(scenario.server.finish_limit)
@@ -98,14 +101,23 @@ class Simulation:
 
     def _open_systems(self) -> None:
         self._systems: dict[str, contexts.ExternalSystemContext] = {}
+        self.senders: dict[str, contexts.SenderState] = {}
         index = 0
         for name, system in self.scenario.systems.items():
             context: contexts.ExternalSystemContext | None = None
             for k, link in reversed(list(enumerate(system.links))):
                 index += 1
                 context = contexts.ExternalSystemContext(self, link, f"{name}/{k}", index, context)
+                if name not in self.senders:  # the last link calls back
+                    self.senders[name] = contexts.SenderState(context.down)
             assert context is not None
             self._systems[name] = context
+
+    def _downtime(self, part: str) -> Downtime | None:
+        """Return when a part of the server is down."""
+        scenario = self.scenario
+        outages, calendar = scenario.server.outages, scenario.calendar
+        return downtime(outages, calendar, self.draws.rng, "server", part)
 
     # --- playing --------------------------------------------------------------------------------
 
@@ -265,6 +277,10 @@ class Simulation:
                 if wait is not None and self.waits.cancel(wait, self.clock.now):
                     self._closed(wait)
                     self._leave(wait, result.StepOutcome.CANCELLED)
+
+    def sender_of(self, wait: Wait) -> contexts.SenderState:
+        """Return the state of the system that completes a wait, as a sender of callbacks."""
+        return self.senders[self._node(wait.step).step.system]
 
     # --- the life of a wait ---------------------------------------------------------------------
 

@@ -89,7 +89,9 @@ def act_next(s: RunState) -> None:
     if k == 0:
         what = s.soon[s.soon_head & (s.room - 1)]
         s.soon_head += 1
-        if what >= s.waits:
+        if what >= s.waits + s.systems:
+            systems.send_when_up(s, what - s.waits - s.systems, 0)
+        elif what >= s.waits:
             systems.wake_up(s, what - s.waits)
         else:
             waits.line_released(s, what)
@@ -112,7 +114,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.CHECK_DUE:
         waits.check_due(s, payload)
     elif kind == state.CHECK_ENDED:
-        waits.answered(s, payload, s.completed[payload] <= s.picked_up[payload])
+        waits.answered(s, payload, waits.is_seen(s, payload, s.picked_up[payload]))
     elif kind == state.ARMING:
         arm(s, payload)
     elif kind == state.TIMEOUT:
@@ -120,7 +122,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.COLLECTION:
         systems.collect(s, payload)
     elif kind == state.LAST_LOOK:
-        seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
+        seen = s.state[payload] == ARMED and waits.is_seen(s, payload, s.now)
         waits.answered(s, payload, seen)
 
 
@@ -194,9 +196,9 @@ def work_at(s: RunState, row: int, node: int, job: int) -> bool:
         if job == state.J_WORK:
             s.step_ended[place] = s.now
         return False
-    start = book_worker(s, job, s.now, work)
+    start, end = book_worker(s, job, s.now, work)
     s.started[place] = start
-    push(s, start + work, state.WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
+    push(s, end, state.WORK_ENDED, (row << ROW_SHIFT) | s.number[node], node)
     return True
 
 

@@ -33,6 +33,7 @@ from asyncsim.fast.event_queue import (
     sink,
     take_first,
     turn_bins,
+    up_at,
 )
 from asyncsim.fast.jit import inner_kernel, kernel, unsigned
 from asyncsim.fast.state import ARMED, CHECK_DUE, CHECK_ENDED, J_CHECK, KIND_SHIFT, RunState
@@ -145,6 +146,9 @@ def check_due(s: RunState, payload: int) -> None:
     if payload >= s.waits:  # of a held line
         w = payload % s.waits
         if s.holds[w] == payload // s.waits:
+            if s.line[w] == state.PARKED:
+                s.line[w] = state.NO_LINE
+                hold_line(s, w)
             release(s, w)
     elif s.state[w] == ARMED:
         if not s.poll_work and s.completed[w] > s.now and is_collected_now(s):
@@ -157,11 +161,19 @@ def check_due(s: RunState, payload: int) -> None:
 def check(s: RunState, w: int) -> None:
     """Book a worker for a check, or answer it at once if that takes no time."""
     if s.poll_work:
-        start = book_worker(s, J_CHECK, s.now, s.poll_work)
+        start, end = book_worker(s, J_CHECK, s.now, s.poll_work)
         s.picked_up[w] = s.now if s.watch[group(s, w)] == state.HOLDS_LINE else start
-        push(s, start + s.poll_work, CHECK_ENDED, s.key_of[w], w)
+        push(s, end, CHECK_ENDED, s.key_of[w], w)
     else:
-        answered(s, w, s.completed[w] <= s.now)
+        answered(s, w, is_seen(s, w, s.now))
+
+
+@kernel
+def is_seen(s: RunState, w: int, instant: float) -> bool:
+    """Return whether the external system answers at an instant that the work is complete."""
+    if s.completed[w] > instant:
+        return False
+    return not s.systems_down or up_at(s, s.last_system[s.call_of[w]], instant) <= instant
 
 
 @kernel
@@ -202,13 +214,15 @@ def hold_line(s: RunState, w: int) -> None:
     """Check, and hold the line until the work is complete."""
     if s.state[w] != ARMED:
         return
-    if s.completed[w] <= s.now:
+    up = up_at(s, state.POLLER, s.now)
+    if up <= s.now and is_seen(s, w, s.now):
         check(s, w)
         return
-    s.line[w] = state.HELD
+    s.line[w] = state.HELD if up <= s.now else state.PARKED
     s.held_since[w] = s.now
     s.holds[w] += 1
-    push(s, s.now + s.interval[group(s, w)], CHECK_DUE, s.key_of[w], s.holds[w] * s.waits + w)
+    until = s.now + s.interval[group(s, w)] if up <= s.now else up
+    push(s, until, CHECK_DUE, s.key_of[w], s.holds[w] * s.waits + w)
 
 
 @kernel
@@ -219,7 +233,7 @@ def line_released(s: RunState, w: int) -> None:
     if s.state[w] == ARMED:
         check(s, w)
     elif s.now - s.held_since[w] > NO_LENGTH:  # the line was cut
-        answered(s, w, s.completed[w] <= s.now)
+        answered(s, w, is_seen(s, w, s.now))
 
 
 # --- schedules ------------------------------------------------------------------------------------
@@ -301,6 +315,13 @@ def next_instant(s: RunState, g: int, last: float) -> float:
 
 @kernel
 def next_check(s: RunState, w: int) -> float:
+    """Return when the next check of a wait is begun: when it is due, or the poller is up again."""
+    due = next_due(s, w)
+    return up_at(s, state.POLLER, due) if s.down_n[state.POLLER] else due
+
+
+@kernel
+def next_due(s: RunState, w: int) -> float:
     """Return when the next check of a wait is due."""
     last, g = s.last_check[w], group(s, w)
     if s.watch[g] == state.POLLS:
@@ -453,7 +474,7 @@ def look_ahead(s: RunState, lane: int) -> bool:
     if not is_blind(s, w, max(due, s.free_at[s.free_first]), others):
         return False
     s.now = due
-    s.last_check[w] = book_worker(s, J_CHECK, due, s.poll_work) + s.poll_work
+    _, s.last_check[w] = book_worker(s, J_CHECK, due, s.poll_work)
     s.checks[w] += 1
     again = next_check(s, w)
     if s.scatters:

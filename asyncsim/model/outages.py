@@ -18,6 +18,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from asyncsim.errors import ScenarioError
 from asyncsim.model import units
 from asyncsim.model.calendar import (
     LAST_DAY,
@@ -27,11 +28,12 @@ from asyncsim.model.calendar import (
     holiday_calendar,
     is_cron,
 )
-from asyncsim.model.distributions import Duration, Exponential, as_distribution
+from asyncsim.model.distributions import DistributionLike, Duration, Exponential, as_distribution
 from asyncsim.model.units import DAY, MINUTE, DurationLike, InvalidValue, require
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
 PARTS = ("endpoint", "workers", "poller")
+MOST_JOINED = 10_000  # outages that overlap
 MOST_OUTAGES = 100  # of a server or an external system
 Span = tuple[float, float, float]  # from, to, and 1 if work under way is lost
 A_START = (
@@ -72,7 +74,8 @@ def _apart(value: DurationLike | None) -> float | None:
     return found
 
 
-def _lasting(value: Any) -> Duration:
+def outage_length(value: DistributionLike) -> Duration:
+    """Return the distribution of the length of outages."""
     found = as_distribution(value)
     require(found.mean > 0, "must be longer than 0 s on average")
     return found
@@ -120,7 +123,7 @@ class Outage:
     """
 
     start: str | float | None = field(default=None, converter=outage_start)
-    length: Duration = field(default=3600.0, converter=_lasting)
+    length: Duration = field(default=3600.0, converter=outage_length)
     every: float | None = field(default=None, converter=_apart, kw_only=True)
     days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
@@ -190,21 +193,19 @@ def first_after(ends: Any, base: int, number: int, instant: float) -> int:
     return low
 
 
-def up_from(begins: Any, ends: Any, base: int, number: int, instant: float) -> float:
-    """Return the first instant from a given one on that lies in none of the spans."""
-    k = first_after(ends, base, number, instant)
-    return float(ends[k]) if k < base + number and begins[k] <= instant else instant
+def up_from(begins: Any, ends: Any, k: int, last: int, instant: float) -> float:
+    """Return the first instant from a given one on that lies in no span; `k` is `first_after`."""
+    return float(ends[k]) if k < last and begins[k] <= instant else instant
 
 
 def worked(
-    begins: Any, ends: Any, lost: Any, base: int, number: int, start: float, work: float
+    begins: Any, ends: Any, lost: Any, k: int, last: int, start: float, work: float
 ) -> tuple[float, float]:
-    """Return when work begins that is ready at `start`, and when it ends, by the spans.
+    """Return when work begins that is ready at `start`, and when it ends; `k` is `first_after`.
 
     Work that pauses ends as much later as the spans in it are long. Work that is lost has the
     beginning of its last, complete, run.
     """
-    k, last = first_after(ends, base, number, start), base + number
     if k < last and begins[k] <= start:
         start, k = float(ends[k]), k + 1
     end = start + work
@@ -248,30 +249,47 @@ class Downtime:
     def up_from(self, instant: float) -> float:
         """Return the first instant from a given one on at which the part is up."""
         self._reach(instant)
-        return up_from(self.begins, self.ends, 0, len(self.begins), instant)
+        last = len(self.begins)
+        return up_from(self.begins, self.ends, first_after(self.ends, 0, last, instant), last, instant)
 
     def is_down(self, instant: float) -> bool:
         """Return whether the part is down."""
         return self.up_from(instant) > instant
 
+    def without(self, spans: Iterator[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+        """Yield spans of time without the parts in which it is down."""
+        for opens, closes in spans:
+            begin = self.up_from(opens)
+            while begin < closes:
+                self._reach(begin)
+                k = first_after(self.ends, 0, len(self.ends), begin)
+                down = self.begins[k] if k < len(self.begins) else math.inf
+                yield begin, min(down, closes)
+                begin = self.up_from(down) if down < closes else closes
+
     def worked(self, start: float, work: float) -> tuple[float, float]:
         """Return when work begins that is ready at `start`, and when it ends."""
-        reached, found = start, (start, start + work)
-        while found[1] > reached or not self.begins:
-            reached = found[1]
-            self._reach(reached)
-            number = len(self.begins)
-            found = worked(self.begins, self.ends, self.lost, 0, number, start, work)
-            if not number:
-                break
-        return found
+        reached, end = start, start + work
+        while True:
+            self._reach(max(reached, end))
+            last = len(self.begins)
+            k = first_after(self.ends, 0, last, start)
+            begin, reached = worked(self.begins, self.ends, self.lost, k, last, start, work)
+            if reached <= end:
+                return begin, reached
+            end = reached
 
 
 def _joined(spans: Iterator[Span]) -> Iterator[Span]:
     """Yield spans as one where they overlap or touch; work is lost if it is in one of them."""
     last: Span | None = None
+    joined = 0
     for begin, end, lost in spans:
-        if last is not None and begin <= last[1]:
+        joined = joined + 1 if last is not None and begin <= last[1] else 0
+        if joined > MOST_JOINED:
+            problem = "must end before the next one begins: so many overlap that none ends"
+            raise ScenarioError(f"Outage.length: outages {problem}")
+        if last is not None and joined:
             last = last[0], max(end, last[1]), max(lost, last[2])
         elif end > begin:
             if last is not None:

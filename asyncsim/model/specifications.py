@@ -25,7 +25,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from asyncsim.model import units
+from asyncsim.model import senders, units
 from asyncsim.model.calendar import (
     Calendar,
     Days,
@@ -37,11 +37,11 @@ from asyncsim.model.calendar import (
     is_cron,
 )
 from asyncsim.model.distributions import Duration, Fixed, as_distribution
-from asyncsim.model.outages import Outage, system_outages
+from asyncsim.model.outages import Downtime, Outage, system_outages
 from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
-MOST_FACTOR, MOST_RETRIES, MOST_PAUSES = 1_000_000, 1000, 10_000
+MOST_FACTOR, MOST_PAUSES = 1_000_000, 10_000
 ANCHORS = word_of("arming", "clock", "random")
 T = TypeVar("T")
 
@@ -344,27 +344,17 @@ class Hold(Kind):
     hold: float = field(default=30.0, converter=units.poll_interval)
 
 
-def _retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
-    if len(value) > MOST_RETRIES:
-        raise InvalidValue(f"must be {MOST_RETRIES:,} pauses at most")
-    return tuple(map(units.duration, value))
-
-
 @frozen(field_transformer=name_errors)
 class Deliveries(Kind):
     """A callback sent at completion; the parameters are those of `asyncsim.Callback`."""
 
     delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
     loss: float = field(default=0.0, converter=units.probability, kw_only=True)
-    retries: tuple[float, ...] = field(default=(), converter=_retry_schedule, kw_only=True)
+    retries: tuple[float, ...] = field(default=(), converter=senders.retry_schedule, kw_only=True)
     retry_jitter: str = field(default="none", validator=word_of("none", "full"), kw_only=True)
     duplicates: float = field(default=0.0, converter=units.probability, kw_only=True)
     duplicate_delay: float = field(default=1.0, converter=units.duration, kw_only=True)
-    queue: str = field(
-        default="independent", validator=word_of("independent", "blocking"), kw_only=True
-    )
+    queue: str = field(default="independent", validator=senders.QUEUES, kw_only=True)
     answer_within: float | None = field(
         default=None, converter=units.optional_duration, kw_only=True
     )
@@ -495,9 +485,10 @@ class Staff(Kind):
             name, problem = f"{type(self).__name__}.outages", "must let work pause: people keep it"
             raise scenario_error(name, problem, lost[0])
 
-    def hours(self, calendar: Calendar) -> OpenTime:
-        """Return the working hours in instants."""
-        return Hours(self.between, Days(self.days, self.holidays)).opened(calendar)
+    def hours(self, calendar: Calendar, down: Downtime | None = None) -> OpenTime:
+        """Return the working hours in instants, without the time in which the system is down."""
+        spans = Hours(self.between, Days(self.days, self.holidays)).spans(calendar)
+        return OpenTime(down.without(spans) if down else spans)
 
 
 @frozen

@@ -20,6 +20,7 @@ from simpy import Event
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Fixed, finite_numbers
+from asyncsim.model.outages import Downtime, Outage
 from asyncsim.model.specifications import (
     Batch,
     Completions,
@@ -38,16 +39,17 @@ from asyncsim.model.words import links_in_words
 
 
 class LanePool:
-    """`count` identical servers behind one FIFO queue, booked ahead.
+    """`count` identical servers behind one FIFO queue, booked ahead; all may be down at a time.
 
     A job gets the lane that is free first, and its start and end are known when it joins: the
     recursion of Kiefer and Wolfowitz (1955, doi:10.2307/1992945). Book jobs in order of joining.
     """
 
-    __slots__ = ("_free_at",)
+    __slots__ = ("_down", "_free_at")
 
-    def __init__(self, count: int, free_at: float = 0.0) -> None:
+    def __init__(self, count: int, free_at: float = 0.0, down: Downtime | None = None) -> None:
         self._free_at = [free_at] * count  # equal entries are a valid heap
+        self._down = down
 
     @property
     def next_free(self) -> float:
@@ -58,7 +60,7 @@ class LanePool:
         """Book a job that joins at `ready`; return its start and its end."""
         free = self._free_at[0]
         start = free if free > ready else ready
-        end = start + duration
+        start, end = self._down.worked(start, duration) if self._down else (start, start + duration)
         heapreplace(self._free_at, end)
         return start, end
 
@@ -76,6 +78,8 @@ class SystemContext(Protocol):
     """What an external system sees of the simulation, and what it can do."""
 
     calendar: Calendar
+    down: Downtime | None
+    """When the system is down, by its outages; None if it never is."""
 
     @property
     def now(self) -> float:
@@ -117,6 +121,7 @@ class ExternalSystem(Described, abc.ABC):
     item_time: Duration
     serial_numbers: Sequence[str] = ()  # in a log, for instance 1, 2, …, in place of simulated ones
     instances: int | None = None  # that a log has completions for; None for any number
+    outages: tuple[Outage, ...] = ()
 
     @abc.abstractmethod
     def run(self, context: SystemContext) -> SimProcess:
@@ -196,6 +201,11 @@ class NightlyBatch(Batch, ExternalSystem):
         counts (nothing, with results at the end), the rest is left for the next night.
     results
         Seen ``"per item"`` or only ``"at end"`` of the batch.
+    outages
+        When it is down; see `Outage`. A run due meanwhile begins when it is up again. It takes calls
+        all the same.
+        Checks see nothing, and callbacks are sent, when it is up again. In a chain the last system
+        answers checks and calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
@@ -208,7 +218,8 @@ class NightlyBatch(Batch, ExternalSystem):
             if night is None:
                 problem = "must come round again on some day"
                 raise scenario_error("NightlyBatch.start", problem, self.start)
-            yield context.until_after(night.start)
+            start = max(night.start, context.now)
+            yield context.until_after(context.down.up_from(start) if context.down else start)
             if self.skip and context.chance("skip", night.index) < self.skip:
                 continue
             items = context.take(night.cut_off, self.max_items)
@@ -226,7 +237,7 @@ class NightlyBatch(Batch, ExternalSystem):
         if self.failure and context.chance("failure", night.index) < self.failure:
             share = context.chance("breakdown", night.index)
             broken_at = 0 if self.results == "at end" else int(share * len(items))
-        lanes, done = LanePool(self.lanes, free_at=context.now), []
+        lanes, done = LanePool(self.lanes, context.now, context.down), []
         for k, item in enumerate(items):
             if k == broken_at or lanes.next_free >= night.end:
                 context.put_back(items[k:])
@@ -249,16 +260,20 @@ class OnlineService(Service, ExternalSystem):
         Time on one request.
     lanes
         Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
+    outages
+        When it is down; see `Outage`. It takes calls all the same, and works them off afterwards.
+        Checks see nothing, and callbacks are sent, when it is up again. In a chain the last system
+        answers checks and calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
         """Give each request the lane that is free first."""
-        lanes = LanePool(self.lanes) if self.lanes else None
+        lanes = LanePool(self.lanes, down=context.down) if self.lanes else None
         while True:
             yield context.wait_for_work()
             for item in context.take():
-                now, work = context.now, item.time
-                context.complete(item, at=lanes.book(now, work)[1] if lanes else now + work)
+                lane = lanes or LanePool(1, down=context.down)
+                context.complete(item, at=lane.book(context.now, item.time)[1])
 
 
 @frozen(field_transformer=name_errors)
@@ -278,11 +293,14 @@ class People(Staff, ExternalSystem):
         Working time on one task.
     between, days, holidays
         Working hours, days of the week, and the place whose public holidays are free.
+    outages
+        When it is down; see `Outage`. Work pauses. It takes calls all the same. Checks see nothing, and callbacks are sent, when it is up again. In a chain the last system
+        answers checks and calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
         """Give each task to the first free member of the team; count working time only."""
-        office = self.hours(context.calendar)
+        office = self.hours(context.calendar, context.down)
         team = LanePool(self.team)
         while True:
             yield context.wait_for_work()
