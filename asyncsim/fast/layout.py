@@ -445,7 +445,9 @@ class Builder:
             return {"system_kind": state.RECORDED, "nights_at": at}
         if isinstance(link, Staff):
             at = len(arrays["hours"])
-            arrays["hours"] += link.hours(self.scenario.calendar, down).first(self.sizes.days).tolist()
+            arrays["hours"] += (
+                link.hours(self.scenario.calendar, down).first(self.sizes.days).tolist()
+            )
             number = len(arrays["hours"]) - at
             row = {"system_kind": state.PEOPLE, "lanes_n": link.team}
             return row | {"nights_at": at, "nights_n": number}

@@ -149,7 +149,8 @@ def check_due(s: RunState, payload: int) -> None:
             if s.line[w] == state.PARKED:
                 s.line[w] = state.NO_LINE
                 hold_line(s, w)
-            release(s, w)
+            else:
+                release(s, w)
     elif s.state[w] == ARMED:
         if not s.poll_work and s.completed[w] > s.now and is_collected_now(s):
             push(s, s.now, state.LAST_LOOK, s.key_of[w], w)

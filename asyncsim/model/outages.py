@@ -28,7 +28,13 @@ from asyncsim.model.calendar import (
     holiday_calendar,
     is_cron,
 )
-from asyncsim.model.distributions import DistributionLike, Duration, Exponential, as_distribution
+from asyncsim.model.distributions import (
+    DistributionLike,
+    Duration,
+    Exponential,
+    Fixed,
+    as_distribution,
+)
 from asyncsim.model.units import DAY, MINUTE, DurationLike, InvalidValue, require
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
@@ -123,7 +129,7 @@ class Outage:
     """
 
     start: str | float | None = field(default=None, converter=outage_start)
-    length: Duration = field(default=3600.0, converter=outage_length)
+    length: Duration = field(default=Fixed(3600.0), converter=outage_length)
     every: float | None = field(default=None, converter=_apart, kw_only=True)
     days: str = field(default="every day", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
@@ -241,7 +247,7 @@ class Downtime:
                 values.append(value)
 
     def first(self, days: int) -> tuple[NDArray[np.float64], float]:
-        """Return the spans of about so many days, ``(n, 3)``, and until when there are no others."""
+        """Return the spans of about so many days, ``(n, 3)``, and until when they are all."""
         self._reach(days * DAY)
         known = self.begins[-1] if self.begins and self.begins[-1] > days * DAY else math.inf
         return np.array([self.begins, self.ends, self.lost]).T, known
@@ -250,7 +256,9 @@ class Downtime:
         """Return the first instant from a given one on at which the part is up."""
         self._reach(instant)
         last = len(self.begins)
-        return up_from(self.begins, self.ends, first_after(self.ends, 0, last, instant), last, instant)
+        return up_from(
+            self.begins, self.ends, first_after(self.ends, 0, last, instant), last, instant
+        )
 
     def is_down(self, instant: float) -> bool:
         """Return whether the part is down."""

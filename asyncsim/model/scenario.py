@@ -120,15 +120,18 @@ class Scenario:
     @property
     def has_outages(self) -> bool:
         """Whether the server or a system has outages: closed forms do not hold."""
-        links = [link for system in self.systems.values() for link in system.links]
-        return any(one.outages for one in (self.server, *links))
+        return bool(self.server.outages) or self._systems_are_down
 
     @property
     def hides_completions(self) -> bool:
         """Whether checks may be late, or see nothing, by an outage."""
-        links = [link for system in self.systems.values() for link in system.links]
         poller = any("poller" in outage.parts for outage in self.server.outages)
-        return poller or any(link.outages for link in links)
+        return poller or self._systems_are_down
+
+    @property
+    def _systems_are_down(self) -> bool:
+        links = (link for system in self.systems.values() for link in system.links)
+        return any(link.outages for link in links)
 
     @property
     def notes(self) -> list[str]:

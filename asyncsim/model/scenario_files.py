@@ -461,8 +461,8 @@ def file_value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
         return {"law": value.kind} | table_of(value)
     if isinstance(value, float) and field and reader_of(field) in DURATION_READERS:
         return units.format_duration(value)
-    if isinstance(value, Sender) and (name := known_name(value)):
-        return name
+    if isinstance(value, Sender) and (known := known_name(value)):
+        return known
     if isinstance(value, (Rate, date, RateLimit)):
         return str(value)
     if isinstance(value, Mapping):

@@ -91,7 +91,10 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     },
     units.yes_or_no: {"type": "boolean"},
     outage_start: {
-        "anyOf": [_text(rf"\d{{4}}-\d\d-\d\d.*|{_CLOCK}|\s*(\S+\s+){{4}}\S+\s*"), _duration(minimum=0)]
+        "anyOf": [
+            _text(rf"\d{{4}}-\d\d-\d\d.*|{_CLOCK}|\s*(\S+\s+){{4}}\S+\s*"),
+            _duration(minimum=0),
+        ]
     },
     units.probability: _PROBABILITY,
     units.chance_below_one: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import accumulate, groupby, pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import pandas as pd
@@ -22,13 +22,12 @@ from asyncsim.model import units
 from asyncsim.model.units import DurationLike, InvalidValue, percent, text_of
 from asyncsim.model.validation import argument, choice, name_errors, word_of
 
-T = TypeVar("T")
 MOST_RETRIES = 1000
 QUEUES = word_of("independent", "blocking")
 _SEVERAL = re.compile(r"(\d{1,4}) x (.+)")
 
 
-def retry_schedule(value: list[DurationLike]) -> tuple[float, ...]:
+def retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
     """Return pauses before retries, of which ``"5 x 1h"`` stands for five."""
     if not isinstance(value, (list, tuple)):
         raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
@@ -134,11 +133,11 @@ _DATA = files("asyncsim.model").joinpath("senders.toml").read_text(encoding="utf
 SENDERS = {name: Sender(**table) for name, table in tomllib.loads(_DATA).items()}
 
 
-def sender_named(value: str | Sender | None) -> Sender | None:
+def sender_named(value: str | Mapping[str, Any] | Sender | None) -> Sender | None:
     """Return a sender, also by its name, or None."""
     if value is None or isinstance(value, Sender):
         return value
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return Sender(**value)
     if not isinstance(value, str):
         raise InvalidValue(f"must be a Sender or one of {', '.join(map(repr, SENDERS))}")
@@ -150,14 +149,14 @@ def known_name(sender: Sender) -> str | None:
     return next((name for name, one in SENDERS.items() if one == sender), None)
 
 
-def completed(deliveries: T, sender: Sender) -> T:
+def completed(deliveries: Any, sender: Sender) -> Any:
     """Return deliveries with what a sender does, where they have the default."""
     found: dict[str, Any] = {}
-    for one in attrs.fields(type(deliveries)):  # type: ignore[arg-type]
+    for one in attrs.fields(type(deliveries)):
         value = getattr(sender, "pauses" if one.name == "retries" else one.name, None)
         if getattr(deliveries, one.name) == one.default and value is not None:
             found[one.name] = value
-    return attrs.evolve(deliveries, **found)  # type: ignore[type-var]
+    return attrs.evolve(deliveries, **found)
 
 
 def _pauses(pauses: tuple[float, ...]) -> Iterator[str]:

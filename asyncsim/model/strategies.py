@@ -25,6 +25,7 @@ from asyncsim.model import closed_forms
 from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.html import result_html
+from asyncsim.model.senders import Sender, sender_named
 from asyncsim.model.specifications import (
     ANCHORS,
     SCHEDULES,
@@ -40,7 +41,6 @@ from asyncsim.model.specifications import (
     StrategySpecification,
     own_specification,
 )
-from asyncsim.model.senders import Sender, sender_named
 from asyncsim.model.units import poll_interval, text_of
 from asyncsim.model.validation import name_errors
 from asyncsim.model.words import strategy_in_words

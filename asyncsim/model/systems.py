@@ -202,10 +202,9 @@ class NightlyBatch(Batch, ExternalSystem):
     results
         Seen ``"per item"`` or only ``"at end"`` of the batch.
     outages
-        When it is down; see `Outage`. A run due meanwhile begins when it is up again. It takes calls
-        all the same.
-        Checks see nothing, and callbacks are sent, when it is up again. In a chain the last system
-        answers checks and calls back.
+        When it is down; see `Outage`. A run due meanwhile begins when it is up again. It takes
+        calls all the same. Checks see nothing, and callbacks are sent, when it is up again. In a
+        chain the last system answers checks and calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
@@ -294,8 +293,9 @@ class People(Staff, ExternalSystem):
     between, days, holidays
         Working hours, days of the week, and the place whose public holidays are free.
     outages
-        When it is down; see `Outage`. Work pauses. It takes calls all the same. Checks see nothing, and callbacks are sent, when it is up again. In a chain the last system
-        answers checks and calls back.
+        When it is down; see `Outage`. Work pauses. It takes calls all the same. Checks see nothing,
+        and callbacks are sent, when it is up again. In a chain the last system answers checks and
+        calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
