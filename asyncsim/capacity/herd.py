@@ -210,7 +210,8 @@ def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
     at_end = isinstance(batch, Batch) and batch.results == "at end"
     specification = specification_of(strategy)
     plain = specification is not None and specification.only_certain_callbacks
-    return at_end and plain and scenario.server.finish_limit is None
+    undisturbed = scenario.server.finish_limit is None and not scenario.has_outages
+    return at_end and plain and undisturbed
 
 
 def _bound(run: Run, callbacks: int, spread: float) -> float:

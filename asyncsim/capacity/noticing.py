@@ -38,6 +38,8 @@ from asyncsim.model.units import DAY, HOUR, WEEK, seconds_of_day, text_of
 
 EVERY_DAY, ALL_DAY = ("every day", None), ("00:00", "24:00")
 EARLY = "the work may be complete before the wait is armed"
+OUTAGES = "outages have no closed form"
+SENDER = "the sender blocks, stops or does not wait for slow answers"
 REFUSED = "the rate limit may refuse callbacks"
 CLOCK = "the batch starts by the clock"
 ANY = "for any external time"
@@ -99,6 +101,8 @@ class Noticing:
         self._beside: Expected | None = None
         self._bounds = MOST_BOUNDS
         self._certain: dict[tuple[str | int, float], bool] = {}
+        plain = self.found is None or self.found.sends_plainly
+        self.unforeseen = OUTAGES if scenario.has_outages else "" if plain else SENDER
         self.resumed, self.doubt = self._resumed_share()
         self.external = {call.name: self._external(call) for call in self.calls}
         self.of = {call.name: self._notice(call) for call in self.calls}
@@ -121,6 +125,8 @@ class Noticing:
         found, policy = self.found, self.server.policy
         if found is None:
             return 1.0, f"{type(self.strategy).__name__} has no specification"
+        if self.unforeseen:
+            return 1.0, self.unforeseen
         if found.schedule is not None and found.schedule.limit is not None:
             return 1.0, "waits may be given up after the last check"
         if found.checks or not (sent := found.deliveries):
@@ -154,6 +160,8 @@ class Noticing:
         link, system = self.links[call.system], self.scenario.systems[call.system]
         if call.arm_delay or call.on_accepted:
             return External(EARLY)
+        if self.scenario.has_outages:
+            return External(OUTAGES)
         if call.arm == "before call" and call.call_work != Fixed(0.0):
             return External("the wait is armed before the call, whose queue it includes")
         match link:
@@ -254,7 +262,8 @@ class Noticing:
         external, poll, found = self.external[call.name], self.server.poll_work, self.found
         refused = found and found.deliveries and self.server.finish_limit is not None
         early = self._armed_early(call)
-        if found is None or (reason := early or (REFUSED if refused else "")):
+        reason = self.unforeseen or early or (REFUSED if refused else "")
+        if found is None or reason:
             return Notice(self.doubt if found is None else reason)
         match found.checks, found.deliveries:
             case None, None:
@@ -396,7 +405,7 @@ class Noticing:
     def _time_left(self, call: AsyncStep, timeout: float) -> float:
         """Return the share of a time-out left for the work; minus infinity if it may come."""
         queued = call.arm == "before call" and call.call_work != Fixed(0.0)
-        if self.found is None or call.arm_delay or call.on_accepted or queued:
+        if self.found is None or self.unforeseen or call.arm_delay or call.on_accepted or queued:
             return -math.inf
         share = QUEUED * timeout
         left = timeout - 2 * share - self.server.poll_work

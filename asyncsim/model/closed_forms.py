@@ -85,6 +85,8 @@ class Expected:
 def expected(specification: StrategySpecification, external: Duration) -> Expected | None:
     """Return the closed form of a strategy, `external` being D; None where there is none."""
     checks, deliveries = specification.checks, specification.deliveries
+    if deliveries is not None and not deliveries.is_plain:
+        return None  # what becomes of one event depends on the others
     match checks, deliveries:
         case ((Grid() | Intervals() | Pauses()), _) if checks.limit is not None:
             return None

@@ -142,6 +142,11 @@ class Outage:
             problem = "must be given, or every= for outages at random, and not both"
             raise scenario_error("Outage.start", problem, self.start)
 
+    @property
+    def is_once(self) -> bool:
+        """Whether it comes once, at a date or a time from the scenario's start."""
+        return self.every is None and (not isinstance(self.start, str) or self.start[4:5] == "-")
+
     def spans(
         self, calendar: Calendar, rng: Callable[[str], np.random.Generator], owner: str
     ) -> Iterator[Span]:
@@ -161,7 +166,7 @@ class Outage:
         start = self.start
         if not isinstance(start, str):
             yield start or 0.0
-        elif start[4:5] == "-" and not is_cron(start[:10]):
+        elif self.is_once:
             yield calendar.seconds(datetime.fromisoformat(start))
         else:
             times = calendar.cron_times if is_cron(start) else calendar.times_of

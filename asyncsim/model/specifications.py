@@ -372,9 +372,9 @@ class Deliveries(Kind):
 
     @property
     def is_plain(self) -> bool:
-        """Whether what becomes of an event depends on no other, and on no time of an answer."""
-        by_others = self.queue == "blocking" or self.switched_off_after or self.switched_off_by_410
-        return self.answer_within is None and not by_others
+        """Whether what becomes of an event depends on no other event."""
+        off = self.switched_off_after is not None or self.switched_off_by_410
+        return self.queue == "independent" and not off
 
     @property
     def mean_pauses(self) -> tuple[float, ...]:
@@ -400,8 +400,14 @@ class StrategySpecification(Kind):
         """Whether there are no checks, and each callback arrives once, after the same time."""
         match self:
             case StrategySpecification(None, Deliveries(Fixed(), loss=0.0, duplicates=0.0) as sent):
-                return sent.is_plain
+                return sent.is_plain and sent.answer_within is None
         return False
+
+    @property
+    def sends_plainly(self) -> bool:
+        """Whether callbacks, if there are any, do not depend on each other or on slow answers."""
+        sent = self.deliveries
+        return sent is None or (sent.is_plain and sent.answer_within is None)
 
 
 # --- external systems -----------------------------------------------------------------------------
