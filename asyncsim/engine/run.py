@@ -115,9 +115,16 @@ class Run:
 
     @property
     def notes(self) -> list[str]:
-        """Notes on the run: open waits when it stopped, overload, systems that are not used."""
+        """Notes on the run: open waits when it stopped, outages, overload, systems not used."""
         limits = [length_matters(part, self.scenario.length) for part in self.overloaded]
-        return [*self.open_notes, *limits, *self.scenario.notes]
+        down, dead, off = (
+            int(np.sum(self.record.deliveries.outcome == result.DELIVERY_OUTCOMES.index(outcome)))
+            for outcome in (result.ENDPOINT_DOWN, "dead letter", "switched off")
+        )
+        outages = [f"{down:,} deliveries were refused: the endpoint was down"] * (down > 0)
+        outages += [f"{dead:,} callbacks were dead letters"] * (down > 0 and dead > 0)
+        outages += [f"{off:,} callbacks were not sent: the endpoint was switched off"] * (off > 0)
+        return [*self.open_notes, *outages, *limits, *self.scenario.notes]
 
     @property
     def open_notes(self) -> list[str]:

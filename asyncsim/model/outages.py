@@ -71,7 +71,7 @@ def _moment(words: str) -> str:
     except ValueError:
         raise InvalidValue(A_START) from None
     units.calendar_date(moment.date())
-    return moment.isoformat(" ")
+    return moment.isoformat(" ", "auto" if moment.second or moment.microsecond else "minutes")
 
 
 def _apart(value: DurationLike | None) -> float | None:

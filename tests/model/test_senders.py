@@ -89,7 +89,8 @@ def test_both_engines_are_as_late_as_the_closed_form(name, engine):
         assert abs(late.isna().mean() - expected.lost) <= 1.5 / 40
         late = late.dropna()
         if len(late) > 5:
-            assert late.min() >= 0 and late.max() <= expected.longest + 1e-6
+            assert late.min() >= 0
+            assert late.max() <= expected.longest + 1e-6
             assert abs(late.mean() - expected.mean) <= 4 * late.std() / len(late) ** 0.5
 
 
@@ -102,7 +103,8 @@ def test_retry_after_makes_a_herd(engine):
         [start + length for start, length in zip(starts, DOWN.values(), strict=True)], 40
     )
     late = waits["resumed"].to_numpy() - ends
-    assert ((late >= 0) & (late < 1)).all() and (waits["deliveries"] == 2).all()
+    assert ((late >= 0) & (late < 1)).all()
+    assert (waits["deliveries"] == 2).all()
     spread = sim.simulate(scenario, sim.Callback(sender="svix"), engine=engine).waits
     assert (spread["resumed"].to_numpy() - ends < 60).mean() < 0.1
 
@@ -173,7 +175,8 @@ def test_a_sender_sets_what_is_left_out():
     adyen = sim.Callback("1s", sender="Adyen").specification.deliveries
     assert (adyen.queue, adyen.answer_within, len(adyen.retries)) == ("blocking", 10.0, 99)
     own = sim.Callback(sender="adyen", answer_within="20s").specification.deliveries
-    assert own.answer_within == 20.0 and own.retries == adyen.retries
+    assert own.answer_within == 20.0
+    assert own.retries == adyen.retries
     assert sim.senders().loc["adyen", "attempts"] == 100
 
 
