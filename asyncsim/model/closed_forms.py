@@ -85,12 +85,9 @@ class Expected:
 def expected(specification: StrategySpecification, external: Duration) -> Expected | None:
     """Return the closed form of a strategy, `external` being D; None where there is none."""
     checks, deliveries = specification.checks, specification.deliveries
-    if (
-        deliveries
-        and not deliveries.is_plain
-        and (deliveries.loss or deliveries.queue == "blocking")
-    ):
-        return None  # what becomes of one event depends on the others
+    if isinstance(deliveries, Deliveries) and not deliveries.is_plain:
+        if deliveries.loss or deliveries.queue == "blocking":
+            return None  # what becomes of one event depends on the others
     match checks, deliveries:
         case ((Grid() | Intervals() | Pauses()), _) if checks.limit is not None:
             return None

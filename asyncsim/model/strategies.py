@@ -453,10 +453,10 @@ class Callback(Deliveries, Strategy):
 
     sender: Sender | None = field(default=None, converter=sender_named, kw_only=True)
 
-    @cached_property
+    @property
     def sent(self) -> Deliveries:
         """How it delivers, with what its sender is known for."""
-        return Deliveries.of(self)
+        return self if self.sender is None else Deliveries.of(self)
 
     def notify(self, step: WaitingStep) -> SimProcess:
         """Deliver, and retry by the schedule until the server has given an answer."""
