@@ -27,6 +27,7 @@ from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling, Strategy
 from asyncsim.model.units import DurationLike, nearest, number_text, percent
 from asyncsim.model.validation import cached_table
+from asyncsim.model.words import counted
 from asyncsim.platform import can_compile
 
 if TYPE_CHECKING:
@@ -121,9 +122,12 @@ class Run:
             int(np.sum(self.record.deliveries.outcome == result.DELIVERY_OUTCOMES.index(outcome)))
             for outcome in (result.ENDPOINT_DOWN, "dead letter", "switched off")
         )
-        outages = [f"{down:,} deliveries were refused: the endpoint was down"] * (down > 0)
-        outages += [f"{dead:,} callbacks were dead letters"] * (down > 0 and dead > 0)
-        outages += [f"{off:,} callbacks were not sent: the endpoint was switched off"] * (off > 0)
+        refused = counted(down, "delivery was", "deliveries were")
+        given_up = counted(dead, "callback was a dead letter", "callbacks were dead letters")
+        unsent = counted(off, "callback was", "callbacks were")
+        outages = [f"{refused} refused: the endpoint was down"] * (down > 0)
+        outages += [given_up] * (down > 0 and dead > 0)
+        outages += [f"{unsent} not sent: the endpoint was switched off"] * (off > 0)
         return [*self.open_notes, *outages, *limits, *self.scenario.notes]
 
     @property

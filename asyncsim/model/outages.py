@@ -11,7 +11,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -54,8 +54,10 @@ def outage_start(value: str | float | datetime | None) -> str | float | None:
         return None
     if isinstance(value, datetime):
         value = value.isoformat(" ")
-    if not isinstance(value, str):
+    if isinstance(value, (int, float, timedelta)):
         return units.duration(value)
+    if not isinstance(value, str):
+        raise InvalidValue(A_START)
     for read in (clock_or_cron, _moment, units.duration):
         try:
             return read(value)
@@ -177,7 +179,7 @@ def outage_list(value: Outage | Sequence[Outage]) -> tuple[Outage, ...]:
     """Return outages of a server as a tuple."""
     several = (value,) if isinstance(value, Outage) else value
     if not isinstance(several, (list, tuple)) or not all(isinstance(o, Outage) for o in several):
-        raise InvalidValue("must be a list of outages such as [Outage('01:00', '2h')]")
+        raise InvalidValue("must be a list of outages")
     require(len(several) <= MOST_OUTAGES, f"must be {MOST_OUTAGES} outages at most")
     return tuple(several)
 

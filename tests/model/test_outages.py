@@ -11,6 +11,7 @@ import asyncsim as sim
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.outages import Downtime, downtime
 from asyncsim.model.scenario_files import dumps, loads
+from asyncsim.model.words import server_in_words
 
 HOUR, DAY = 3600.0, 86400.0
 MONDAY = Calendar(date(2026, 1, 5))
@@ -207,6 +208,38 @@ class TestSystem:
 
 
 # --- files and bad input --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outage", "words"),
+    [
+        (sim.Outage("2026-01-06 01:00", "2h"), "down at 2026-01-06 01:00 for 2 h"),
+        (sim.Outage("25h", "2h", parts="poller"), "poller down 1.042 d after the start for 2 h"),
+        (sim.Outage("01:00", "2h", days="Sun"), "down at 01:00 (Sun) for 2 h"),
+        (sim.Outage("0 1 * * 2", "2h"), "down by cron (0 1 * * 2) for 2 h"),
+        (
+            sim.Outage(every="30d", length=sim.exponential("1h"), work="is lost"),
+            "down at random, 30 d apart on average, for 1 h on average (exponential), which loses "
+            "work under way",
+        ),
+    ],
+)
+def test_outages_in_words(outage, words):
+    """When, how long, of what, and whether work is lost."""
+    assert server_in_words(sim.WorkflowServer(outages=[outage])).endswith(f"; {words}")
+
+
+def test_a_run_notes_what_an_outage_did():
+    """Refused deliveries and dead letters, in words; nothing without them."""
+    server = sim.WorkflowServer(outages=[sim.Outage("5s", "1min", parts="endpoint")])
+    found = scenario(server, timeout="1h", on_timeout="continue")
+    notes = sim.simulate(found, sim.Callback()).notes
+    assert notes == [
+        "1 delivery was refused: the endpoint was down",
+        "1 callback was a dead letter",
+    ]
+    assert not sim.simulate(found, sim.Callback(retries=["2min"])).notes[1:]
+    assert not sim.simulate(scenario(), sim.Callback()).notes
 
 
 def test_a_file_holds_outages():
