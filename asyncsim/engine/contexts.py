@@ -268,7 +268,8 @@ class WaitContext:
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
         """Send a second copy of the callback, whose answer has no effect."""
-        self._simulation.clock.process(self.deliver(delay, attempt))
+        other = WaitContext(self._simulation, self._wait, EventKind.SYSTEM)  # has its own refusals
+        self._simulation.clock.process(other.deliver(delay, attempt))
 
     def lose(self, attempt: int = 0) -> None:
         """Record a delivery that was lost on the way."""
