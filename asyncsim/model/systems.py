@@ -114,8 +114,8 @@ class SystemContext(Protocol):
 class ExternalSystem(Described, abc.ABC):
     """Does the outside work. `item_time` is the distribution of the time it works on one item.
 
-    >>> sim.OnlineService("2s").links
-    (OnlineService(item_time=Fixed(value=2.0), lanes=1),)
+    >>> [link.lanes for link in sim.OnlineService("2s").links]
+    [1]
     """
 
     item_time: Duration
