@@ -80,11 +80,13 @@ from asyncsim.model.distributions import (
 )
 from asyncsim.model.loops import Delay, FirstOf, ForEach, Quorum, Repeat, Retry
 from asyncsim.model.mixed_strategies import Strategies
+from asyncsim.model.outages import Outage
 from asyncsim.model.process import AsyncStep, Branch, Choice, Parallel, Process, Response, Step
 from asyncsim.model.profiles import Profile, profiles
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.request_log import RequestLog
 from asyncsim.model.scenario import Scenario
+from asyncsim.model.senders import Sender, senders
 from asyncsim.model.server import (
     CostModel,
     FinishPolicy,
@@ -165,6 +167,7 @@ __all__ = [
     "NightlyBatch",
     "NotArmedYet",
     "OnlineService",
+    "Outage",
     "OutgoingCall",
     "Parallel",
     "People",
@@ -186,6 +189,7 @@ __all__ = [
     "Run",
     "Scenario",
     "ScenarioError",
+    "Sender",
     "SerialNumberError",
     "ServerDirected",
     "Session",
@@ -232,6 +236,7 @@ __all__ = [
     "replay",
     "replications_for",
     "report",
+    "senders",
     "simulate",
     "steady_state",
     "sweep",

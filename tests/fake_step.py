@@ -58,7 +58,16 @@ class FakeStep:
     def give_up(self):
         self.acts.append(("give up", self.now))
 
-    def deliver(self, delay, attempt=0):
+    is_down = is_switched_off = False
+    asked_to_wait = 0.0
+
+    def turn(self):
+        return ("turn", self.now)
+
+    def settled(self, off_by_410=False):
+        pass
+
+    def deliver(self, delay, attempt=0, within=None):
         self.acts.append(("deliver", self.now + delay, attempt))
         return self.answers.pop(0) if self.answers else True
         yield
@@ -69,7 +78,7 @@ class FakeStep:
     def lose(self, attempt=0):
         self.acts.append(("lost", self.now, attempt))
 
-    def dead_letter(self):
+    def dead_letter(self, off_after=None):
         self.acts.append(("dead", self.now))
 
 

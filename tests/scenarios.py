@@ -33,6 +33,7 @@ from asyncsim.model.distributions import (
 )
 from asyncsim.model.loops import Delay, ForEach, Repeat, Retry
 from asyncsim.model.mixed_strategies import Strategies
+from asyncsim.model.outages import PARTS, Outage
 from asyncsim.model.process import (
     AsyncStep,
     Branch,
@@ -536,6 +537,50 @@ def overloads(draw: st.DrawFn, least: int = 3) -> tuple[Scenario, Strategy]:
     safety = _callbacks(CallbackWithSafetyPoll, every=st.just(interval), anchor=anchors)
     strategy = draw(polling | backoff | safety | st.just(LongPolling(interval)))
     return scenario, strategy
+
+
+def outages(of_server: bool, **more: st.SearchStrategy[object]) -> st.SearchStrategy[list[Outage]]:
+    """Make outages by date, by the clock, by cron and at random."""
+    when = st.sampled_from(["10s", "2h", "00:30", "23:50", "0 */3 * * *", "2026-03-29 02:30"])
+    lengths = st.sampled_from([0.5, 60.0, 700.0, 7200.0]).map(Fixed) | st.just(Exponential(600.0))
+    if of_server:
+        parts = st.lists(st.sampled_from(PARTS), min_size=1, max_size=3)
+        more = {"parts": parts, "work": st.sampled_from(["pauses", "is lost"])}
+    by_clock = st.builds(Outage, when, lengths, **more)
+    at_random = st.builds(
+        Outage, length=lengths, every=st.sampled_from([900.0, 10_000.0]), **more,
+        name=st.sampled_from(["", "network"]),
+    )  # fmt: skip
+    return st.lists(by_clock | at_random, max_size=2)
+
+
+def _with_outages(draw: st.DrawFn, system: ExternalSystem) -> ExternalSystem:
+    if isinstance(system, Chain):
+        return Chain([_with_outages(draw, one) for one in system.systems])
+    if isinstance(system, LoggedCompletions):
+        return system
+    works = ["pauses"] if isinstance(system, People) else ["pauses", "is lost"]
+    return evolve(system, outages=draw(outages(False, work=st.sampled_from(works))))
+
+
+@st.composite
+def breakdowns(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
+    """Make scenarios with outages of all parts, and senders of every behaviour."""
+    scenario = draw(scenarios())
+    server = evolve(scenario.server, outages=draw(outages(True)))
+    systems = {name: _with_outages(draw, one) for name, one in scenario.systems.items()}
+    within = st.none() | st.sampled_from([0.005, 1.0, 5.0, 60.0])
+    sending = {
+        "queue": st.sampled_from(["independent", "blocking"]),
+        "answer_within": within,
+        "retry_after": st.booleans(),
+        "switched_off_after": st.none() | st.integers(1, 3),
+        "switched_off_by_410": st.booleans(),
+    }
+    callback = _callbacks(Callback, retries=4, **sending)
+    safety = _callbacks(CallbackWithSafetyPoll, retries=4, every=long_times, **sending)
+    strategy = draw(callback | callback | safety | strategies())
+    return scenario.replace(server=server, systems=systems), strategy
 
 
 @st.composite

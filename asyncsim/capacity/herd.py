@@ -215,7 +215,7 @@ def _single_burst(scenario: Scenario, strategy: Strategy) -> bool:
     delayed = not isinstance(server.engine_delay, Fixed)
     in_turn = not server.has_store or not (server.callback_work or server.store.slows_down)
     alike = in_turn and not (delayed or server.slows_down)
-    return at_end and plain and alike and server.finish_limit is None
+    return at_end and plain and alike and server.finish_limit is None and not scenario.has_outages
 
 
 def _bound(run: Run, callbacks: int, spread: float) -> float:

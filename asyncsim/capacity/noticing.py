@@ -42,6 +42,8 @@ from asyncsim.model.units import DAY, HOUR, WEEK, seconds_of_day, text_of
 
 EVERY_DAY, ALL_DAY = ("every day", None), ("00:00", "24:00")
 EARLY = "the work may be complete before the wait is armed"
+OUTAGES = "outages have no closed form"
+SENDER = "the sender blocks, stops or does not wait for slow answers"
 REFUSED = "the rate limit may refuse callbacks"
 CLOCK = "the batch starts by the clock"
 ANY = "for any external time"
@@ -137,12 +139,20 @@ class Noticing:
                 notice = evolve(notice, why=why)
             self.of[call.name] = notice
 
+    def unforeseen(self, call: AsyncStep) -> str:
+        """Return what closed forms of a step's waits do not know, if anything."""
+        found = self.found[call.name]
+        plain = found is None or found.sends_plainly
+        return OUTAGES if self.scenario.has_outages else "" if plain else SENDER
+
     def _resumed_share(self, call: AsyncStep) -> tuple[float, str]:
         """Return the share of a step's waits that resume, and why it is not known."""
         found, policy = self.found[call.name], self.server.policy
         if found is None:
             kind = type(self.strategy.for_step(call)).__name__
             return 1.0, f"{kind} has no specification"
+        if unforeseen := self.unforeseen(call):
+            return 1.0, unforeseen
         if found.schedule is not None and found.schedule.limit is not None:
             return 1.0, "waits may be given up after the last check"
         if found.checks or not (sent := found.deliveries):
@@ -177,6 +187,8 @@ class Noticing:
         link, system = self.links[call.system], self.scenario.systems[call.system]
         if call.arm_delay or call.on_accepted:
             return External(EARLY)
+        if self.scenario.has_outages:
+            return External(OUTAGES)
         if call.arm == "before call" and call.call_work != Fixed(0.0):
             return External("the wait is armed before the call, whose queue it includes")
         match link:
@@ -283,7 +295,8 @@ class Noticing:
         found, doubt = self.found[call.name], self.doubts[call.name]
         refused = found and found.deliveries and self.server.finish_limit is not None
         early = self._armed_early(call)
-        if found is None or (reason := early or (REFUSED if refused else "") or self.slower):
+        reason = self.unforeseen(call) or early or (REFUSED if refused else "") or self.slower
+        if found is None or reason:
             return Notice(doubt if found is None else reason)
         match found.checks, found.deliveries:
             case None, None:
@@ -438,7 +451,9 @@ class Noticing:
         """Return the share of a time-out left for the work; minus infinity if it may come."""
         queued = call.arm == "before call" and call.call_work != Fixed(0.0)
         found = self.found[call.name]
-        if found is None or call.arm_delay or call.on_accepted or queued:
+        if found is None or self.unforeseen(call):
+            return -math.inf
+        if call.arm_delay or call.on_accepted or queued:
             return -math.inf
         share = QUEUED * timeout
         left = timeout - 2 * share - self.server.poll_work

@@ -27,7 +27,7 @@ from asyncsim.model.validation import no_argument, scenario_error, shown
 
 UNNAMED = {"callback with safety poll": "every"}  # set by a word without a name, if not the first
 LISTS = ("retries", "pauses", "at", "window")  # whose items are separated by commas
-CONSTANTS = {"None": None, "True": True, "False": False}
+CONSTANTS = {"None": None, "True": True, "False": False, "true": True, "false": False}
 OTHER_NAMES = (
     (r"(?:call ?back )?(?:(?:with|and|plus) )?(?:a )?sa\w+ ?poll\w*", "callback with safety poll"),
     (r"call ?back (?:with|and|plus)? ?(?:a )?poll\w*", "callback with safety poll"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -30,10 +30,11 @@ from asyncsim.engine.environment import (
     order,
 )
 from asyncsim.engine.graph import Graph
-from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, DeliveryColumns
+from asyncsim.engine.result import DELIVERY_OUTCOMES, ENDPOINT_DOWN, RATE_LIMITED, DeliveryColumns
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Fixed
+from asyncsim.model.outages import Downtime, downtime, retry_after
 from asyncsim.model.process import AsyncStep
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
@@ -58,10 +59,15 @@ class _Simulation(Protocol):
     check_seconds: float  # with the part at the store
     callback_seconds: float
     admission: Admission | None  # of callbacks, if the server has a limit
+    endpoint: Downtime | None  # when deliveries are refused, and checks are not begun
+    poller: Downtime | None
     deliveries: DeliveryLog
     collections: set[float]  # instants at which a batch collects what has been submitted
     plans: dict[str, float | ExternalSystemContext]  # when work will be complete, or who has it
 
+    senders: dict[str, SenderState]
+
+    def sender_of(self, wait: Wait) -> SenderState: ...
     def completed(self, wait: Wait) -> None: ...
     def checked(self, wait: Wait, asked: float, seen: bool) -> None: ...
     def finish(self, wait: Wait) -> Answer: ...
@@ -72,18 +78,26 @@ class _Simulation(Protocol):
 class WaitContext:
     """A waiting step, as its strategy sees and controls it."""
 
-    __slots__ = ("_key", "_simulation", "_wait", "armed", "checks", "last_check", "notes")
+    __slots__ = (
+        *("_answer", "_has_turn", "_is_outside", "_key", "_sender", "_simulation", "_wait"),
+        *("armed", "asked_to_wait", "checks", "last_check", "notes"),
+    )
 
     def __init__(self, simulation: _Simulation, wait: Wait, kind: EventKind) -> None:
         self._simulation = simulation
         self._wait = wait
         # A strategy's events at the external system come after the systems', which have row 0
-        row = wait.row + 1 if kind is EventKind.SYSTEM else wait.row
+        self._is_outside = kind is EventKind.SYSTEM
+        row = wait.row + 1 if self._is_outside else wait.row
         self._key = order(kind, row, wait.number)
         self.armed = wait.armed
         self.last_check = wait.armed
         self.checks = wait.checks
         self.notes: dict[str, Any] = {}
+        self.asked_to_wait = 0.0
+        self._answer: Answer | None = None
+        self._has_turn = False
+        self._sender = simulation.sender_of(wait)
 
     @property
     def serial_number(self) -> str:
@@ -113,8 +127,9 @@ class WaitContext:
         return self._simulation.clock.at(instant, self._key)
 
     def after(self, seconds: float) -> simpy.Event:
-        """Wait for that many seconds."""
-        return self.until(self.now + seconds)
+        """Wait for that many seconds; an external system that is down, until it is up again."""
+        instant, down = self.now + seconds, self._sender.down
+        return self.until(down.up_from(instant) if down and self._is_outside else instant)
 
     def chance(self, what: str, k: int = 0) -> float:
         """Return the k-th uniform random number in [0, 1) of this wait, for one purpose."""
@@ -132,6 +147,7 @@ class WaitContext:
     def check(self) -> Answered:
         """Check once, which takes a worker; true once the step has resumed."""
         wait, simulation = self._wait, self._simulation
+        yield from self._until_polling()
         if not self._is_open():
             return True
         asked = start = end = self.now
@@ -142,8 +158,19 @@ class WaitContext:
             yield self._event(EventKind.LAST_LOOK, start)
             if not self._is_open():
                 return self._answered(asked, False, end)
+        return self._answered(asked, self._is_seen(start), end)
+
+    def _until_polling(self) -> Generator[simpy.Event, Any, None]:
+        """Wait until the poller of the server is up."""
+        poller = self._simulation.poller
+        if poller and poller.is_down(self.now):
+            yield self._event(EventKind.CHECK_DUE, poller.up_from(self.now))
+
+    def _is_seen(self, instant: float) -> bool:
+        """Return whether the external system answers then that the work is complete."""
         # Compare times: the order of the events of this instant does not matter
-        return self._answered(asked, wait.completed <= start, end)
+        down = self._sender.down
+        return self._wait.completed <= instant and not (down and down.is_down(instant))
 
     def _event(self, kind: EventKind, instant: float) -> simpy.Event:
         key = order(kind, self._wait.row, self._wait.number)
@@ -168,10 +195,11 @@ class WaitContext:
     def hold(self, seconds: float) -> Answered:
         """Check once, holding the connection until completion, `seconds` at the longest."""
         wait, simulation = self._wait, self._simulation
+        yield from self._until_polling()
         if not self._is_open():
             return True
         asked = self.now
-        if wait.completed > asked:
+        if not self._is_seen(asked):
             yield simulation.connections.hold(wait, asked + seconds, self._key)
             simulation.connections.close(wait)
         start = end = self.now
@@ -181,42 +209,100 @@ class WaitContext:
         if is_open and simulation.check_seconds:
             _, end = simulation.workers.book(Job.CHECK, start, simulation.poll_work)
             yield self._event(EventKind.CHECK_ENDED, end)
-        return self._answered(asked, wait.completed <= start, end)
+        return self._answered(asked, self._is_seen(start), end)
 
     def give_up(self) -> None:
         """Stop waiting; the step follows its `on_timeout`."""
         self._simulation.expire(self._wait, State.GAVE_UP)
 
-    def deliver(self, delay: float, attempt: int = 0) -> Answered:
-        """Send the callback; true if the answer of the server settles it."""
+    @property
+    def is_down(self) -> bool:
+        """Whether the external system is down."""
+        return self._sender.down is not None and self._sender.down.is_down(self.now)
+
+    @property
+    def is_switched_off(self) -> bool:
+        """Whether the external system sends nothing any more."""
+        return self._sender.is_off
+
+    def turn(self) -> simpy.Event:
+        """Wait until all callbacks of the external system before this one are settled."""
+        self._has_turn = True
+        return self._sender.turn(self._simulation.clock)
+
+    def _give_turn(self) -> None:
+        if self._has_turn:
+            self._sender.go_on()
+
+    def deliver(self, delay: float, attempt: int = 0, within: float | None = None) -> Answered:
+        """Send the callback; true if the answer of the server settles it, in time."""
         wait, simulation = self._wait, self._simulation
         wait.deliveries += 1
         simulation.waits.changed(wait)  # a session may be closed while the callback is on its way
         sent = self.now
         arrived = handled = sent + delay
         yield self._event(EventKind.DELIVERY, arrived)
-        if simulation.admission and simulation.admission.admit(self.now):
-            self._add_delivery(RATE_LIMITED, attempt, sent, arrived)
+        refused, self.asked_to_wait = self._refusal()
+        if refused:
+            self._add_delivery(refused, attempt, sent, arrived)
             return False
         if simulation.callback_seconds:
             _, handled = simulation.workers.book(Job.CALLBACK, arrived, simulation.callback_work)
+        handling = self._handle(attempt, sent, arrived, handled)
+        if within is not None and handled > arrived + within:  # the answer comes too late
+            simulation.clock.process(handling)
+            yield self.until(arrived + within)
+            return False
+        self._answer = yield from handling
+        return self._answer.settled
+
+    def _refusal(self) -> tuple[str, float]:
+        """Return why a delivery is refused that arrives now, if it is, and the pause it is told."""
+        endpoint, admission, now = self._simulation.endpoint, self._simulation.admission, self.now
+        if endpoint and (up := endpoint.up_from(now)) > now:
+            return ENDPOINT_DOWN, retry_after(up - now)
+        if admission and (pause := admission.admit(now)):
+            return RATE_LIMITED, retry_after(pause)
+        return "", 0.0
+
+    def _handle(
+        self, attempt: int, sent: float, arrived: float, handled: float
+    ) -> Generator[simpy.Event, Any, Answer]:
+        """Finish the step by a delivery when it has been handled; return the answer."""
+        if self._simulation.callback_seconds:
             yield self._event(EventKind.CALLBACK_HANDLED, handled)
-        answer = simulation.finish(wait)
+        answer = self._simulation.finish(self._wait)
         self._add_delivery(answer.text, attempt, sent, arrived, handled)
-        return answer.settled
+        return answer
+
+    def settled(self, off_by_410: bool = False) -> None:
+        """End the deliveries after an answer, which may switch the endpoint off."""
+        self._sender.exhausted = 0
+        self._sender.is_off |= off_by_410 and self._answer is Answer.LATE
+        self._give_turn()
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
         """Send a second copy of the callback, whose answer has no effect."""
-        self._simulation.clock.process(self.deliver(delay, attempt))
+        other = WaitContext(self._simulation, self._wait, EventKind.SYSTEM)  # has its own refusals
+        self._simulation.clock.process(other.deliver(delay, attempt))
 
     def lose(self, attempt: int = 0) -> None:
         """Record a delivery that was lost on the way."""
         self._wait.deliveries += 1
+        self.asked_to_wait = 0.0
         self._add_delivery("lost", attempt, self.now)
 
-    def dead_letter(self) -> None:
-        """Record that the sender has given up."""
+    def dead_letter(self, off_after: int | None = None) -> None:
+        """Record that the sender has given up; after several in a row it is switched off."""
         self._add_delivery("dead letter", -1, self.now)
+        self._sender.exhausted += 1
+        self._sender.is_off |= off_after is not None and self._sender.exhausted >= off_after
+        self._give_turn()
+
+    def not_sent(self) -> None:
+        """Record that the sender is switched off."""
+        self._add_delivery("switched off", -1, self.now)
+        self._give_turn()
 
     def _add_delivery(self, outcome: str, attempt: int, *times: float) -> None:
         wait, (sent, arrived, handled) = self._wait, (*times, math.nan, math.nan)[:3]
@@ -277,14 +363,19 @@ class SystemWaits:
 
     def check(self, most: int | None = None) -> SimProcess:
         """Check once for all open waits, if any, and resume those complete when it was begun."""
-        simulation, oldest, asked = self._simulation, self._oldest(), self.now
+        simulation, poller = self._simulation, self._simulation.poller
+        if poller and poller.is_down(self.now):
+            yield self.until(poller.up_from(self.now))
+        oldest, asked = self._oldest(), self.now
         if oldest is None:
             return
-        start = asked
+        start, down = asked, simulation.senders[self._name].down
         if simulation.check_seconds:
             start, end = simulation.workers.book(Job.CHECK, asked, simulation.poll_work)
             yield simulation.clock.at(end, order(EventKind.SHARED_CHECK, self._index, 1))
         self.last_check, seen = self.now, 0
+        if down and down.is_down(start):
+            most = 0
         while self._complete and self._complete[0][0] <= start and seen != most:
             *_, wait = heappop(self._complete)
             if wait.state is State.ARMED:
@@ -293,6 +384,32 @@ class SystemWaits:
         oldest.checks += 1
         oldest.wasted_checks += not seen
         simulation.checked(oldest, asked, seen > 0)
+
+
+class SenderState:
+    """The callbacks of an external system: whose turn it is, and whether any are sent."""
+
+    def __init__(self, down: Downtime | None) -> None:
+        self.down = down
+        self.exhausted = 0  # dead letters in a row
+        self.is_off = False
+        self._is_busy = False
+        self._queue: deque[simpy.Event] = deque()
+
+    def turn(self, clock: Environment) -> simpy.Event:
+        """Return the event at which it is the turn of the next callback in the queue."""
+        if not self._is_busy:
+            self._is_busy = True
+            return clock.soon()
+        self._queue.append(clock.event())
+        return self._queue[-1]
+
+    def go_on(self) -> None:
+        """Give the turn to the next callback in the queue, if there is one."""
+        if self._queue:
+            self._queue.popleft().succeed()
+        else:
+            self._is_busy = False
 
 
 class ExternalSystemContext:
@@ -322,6 +439,7 @@ class ExternalSystemContext:
         self._successor = successor
         self._idle: simpy.Event | None = None
         self._full: simpy.Event | None = None
+        self.down = downtime(system.outages, self.calendar, simulation.draws.rng, f"system/{name}")
         simulation.clock.process(system.run(self))
 
     @property

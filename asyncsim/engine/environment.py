@@ -28,6 +28,7 @@ from simpy.events import NORMAL, URGENT
 
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Floats
+from asyncsim.model.outages import Downtime
 from asyncsim.model.process import LAST_ACTIVATION
 from asyncsim.model.server import RateLimit, SharedStore, SlidingWindow, TokenBucket
 
@@ -222,9 +223,15 @@ class Workers(BookedServers):
     """The workers of a server; only jobs that take time are booked."""
 
     def __init__(
-        self, count: int, resolution: float, store: SharedStore | None = None, slows_down: float = 0
+        self,
+        count: int,
+        resolution: float,
+        store: SharedStore | None = None,
+        slows_down: float = 0,
+        down: Downtime | None = None,
     ) -> None:
         super().__init__(count)
+        self._down = down  # all at a time
         self.store = BookedStore(store) if store else None
         self._slows_down = slows_down
         self.loads = [Load(resolution) for _ in Job]
@@ -233,12 +240,17 @@ class Workers(BookedServers):
         """Queue a job; return when a worker picks it up and when it ends."""
         if self._slows_down:
             work = self.slowed(now, work, self._slows_down)
-        start = self._free_at[0]
+        start = max(self._free_at[0], now)
+        if self._down:
+            start = self._down.up_from(start)
+        end = start + work
+        if self.store:
+            begins = self.store.book(job, start)
+            work, end = begins - start + work, begins + work
+        if self._down:
+            start, end = self._down.worked(start, work)
         if start > now:
             self.join(now, start)
-        else:
-            start = now
-        end = (self.store.book(job, start) if self.store else start) + work
         heapreplace(self._free_at, end)
         load = self.loads[job]
         load.queued.append(now)

@@ -13,7 +13,7 @@ from attrs import frozen
 from asyncsim import plots
 from asyncsim.engine.environment import Job
 from asyncsim.engine.graph import Call, Graph
-from asyncsim.engine.result import DELIVERY_OUTCOMES, RATE_LIMITED, Outcome, Record, WaitOutcome
+from asyncsim.engine.result import DELIVERY_OUTCOMES, REFUSED, Outcome, Record, WaitOutcome
 from asyncsim.errors import ScenarioError
 from asyncsim.model.distributions import Floats
 from asyncsim.model.process import AsyncStep
@@ -227,10 +227,10 @@ def spent(record: Record, server: WorkflowServer) -> list[Spent]:
     checks = int(record.waits.checks.sum())
     wasted = int(record.waits.wasted_checks.sum())
     outcomes = record.deliveries.outcome
-    lost, refused = (
-        int(np.sum(outcomes == DELIVERY_OUTCOMES.index(text))) for text in ("lost", RATE_LIMITED)
+    lost, limited, down = (
+        int(np.sum(outcomes == DELIVERY_OUTCOMES.index(text))) for text in ("lost", *REFUSED)
     )
-    taken = int(np.sum(~np.isnan(record.deliveries.arrived))) - refused
+    taken = int(np.sum(~np.isnan(record.deliveries.arrived))) - limited - down
     asking, handling = record.loads[Job.CHECK], record.loads[Job.CALLBACK]
     reads, writes = checks * server.check_operations, taken * server.callback_operations
     held = record.connection_seconds
@@ -238,7 +238,8 @@ def spent(record: Record, server: WorkflowServer) -> list[Spent]:
         Spent("check", checks, wasted, asking.busy_seconds, checks, reads, held),
         Spent("callback", taken, 0, handling.busy_seconds, taken, writes),
         Spent("lost callback", lost, lost, 0.0, lost, 0),
-        Spent("rate limited callback", refused, refused, 0.0, refused, 0),
+        Spent("rate limited callback", limited, limited, 0.0, limited, 0),
+        *[Spent("callback while the endpoint was down", down, down, 0.0, down, 0)] * (down > 0),
     ]
 
 

@@ -37,8 +37,10 @@ INSTANCE_OUTCOMES, STEP_OUTCOMES, WAIT_OUTCOMES = (
     tuple(outcome.name.lower().replace("_", " ") for outcome in outcomes)
     for outcomes in (Outcome, StepOutcome, WaitOutcome)
 )
-RATE_LIMITED = "rate limited"
-DELIVERY_OUTCOMES = (*(answer.text for answer in Answer), "lost", "dead letter", RATE_LIMITED)
+RATE_LIMITED, ENDPOINT_DOWN = "rate limited", "endpoint down"
+REFUSED = (RATE_LIMITED, ENDPOINT_DOWN)  # on arrival
+DELIVERY_OUTCOMES = (*(answer.text for answer in Answer), "lost", "dead letter", *REFUSED)
+DELIVERY_OUTCOMES += ("switched off",)  # and not sent
 """The answer to a delivery, or its other outcome."""
 
 Codes = NDArray[np.int64]  # indices of one of the tuples above

@@ -28,6 +28,7 @@ from asyncsim.model.scenario_files import told_apart
 from asyncsim.model.strategies import Callback, Polling, Strategy
 from asyncsim.model.units import DurationLike, nearest, number_text, percent
 from asyncsim.model.validation import cached_table
+from asyncsim.model.words import counted
 from asyncsim.platform import can_compile
 
 if TYPE_CHECKING:
@@ -121,9 +122,19 @@ class Run:
 
     @property
     def notes(self) -> list[str]:
-        """Notes on the run: open waits when it stopped, overload, systems that are not used."""
+        """Notes on the run: open waits when it stopped, outages, overload, systems not used."""
         limits = [length_matters(part, self.scenario.length) for part in self.overloaded]
-        return [*self.open_notes, *limits, *self.scenario.notes]
+        down, dead, off = (
+            int(np.sum(self.record.deliveries.outcome == result.DELIVERY_OUTCOMES.index(outcome)))
+            for outcome in (result.ENDPOINT_DOWN, "dead letter", "switched off")
+        )
+        refused = counted(down, "delivery was", "deliveries were")
+        given_up = counted(dead, "callback was a dead letter", "callbacks were dead letters")
+        unsent = counted(off, "callback was", "callbacks were")
+        outages = [f"{refused} refused: the endpoint was down"] * (down > 0)
+        outages += [given_up] * (down > 0 and dead > 0)
+        outages += [f"{unsent} not sent: the endpoint was switched off"] * (off > 0)
+        return [*self.open_notes, *outages, *limits, *self.scenario.notes]
 
     @property
     def open_notes(self) -> list[str]:
@@ -466,7 +477,7 @@ def wait_timeline(
     rows += simulation.checks
     for delivery in simulation.deliveries:
         if delivery.serial_number == serial_number:
-            end = delivery.arrived if delivery.outcome == result.RATE_LIMITED else delivery.handled
+            end = delivery.arrived if delivery.outcome in result.REFUSED else delivery.handled
             rows.append(("delivery", delivery.sent, end, delivery.outcome))
     ending = "resumed" if wait.state is State.FINISHED else wait.state.value
     rows.append((ending, wait.closed, wait.closed, ""))

@@ -44,6 +44,7 @@ from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.errors import EngineError
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.mixed_strategies import StrategyLike, as_strategy
+from asyncsim.model.outages import PARTS, Downtime, downtime
 from asyncsim.model.random_streams import Draws
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.specifications import clock_deadlines, noticed_at
@@ -99,12 +100,14 @@ class Simulation:
         }
         draws = scenario.draw(seed, replication) if draws is None else draws
         self.draws = draws.completed_for(scenario)
-        self.skipped = contexts.CheckFastForward.of(self) if self.skips_checks else None
+        skips = self.skips_checks and not scenario.hides_completions
+        self.skipped = contexts.CheckFastForward.of(self) if skips else None
         self.clock = self.skipped.clock if self.skipped else Environment()
         self.waits = waits or Waits(scenario.server.policy)
         server = scenario.server
+        self.endpoint, workers, self.poller = (self._downtime(part) for part in PARTS)
         store, width = server.store if server.has_store else None, seconds("resolution", resolution)
-        self.workers = Workers(server.workers, width, store, server.slows_down)
+        self.workers = Workers(server.workers, width, store, server.slows_down, workers)
         self.poll_work, self.callback_work = server.poll_work, server.callback_work
         self.check_seconds, self.callback_seconds = server.check_seconds, server.callback_seconds
         delay = server.engine_delay
@@ -133,12 +136,15 @@ class Simulation:
 
     def _open_systems(self) -> None:
         self._systems: dict[str, contexts.ExternalSystemContext] = {}
+        self.senders: dict[str, contexts.SenderState] = {}
         index = 0
         for name, system in self.scenario.systems.items():
             context: contexts.ExternalSystemContext | None = None
             for k, link in reversed(list(enumerate(system.links))):
                 index += 1
                 context = contexts.ExternalSystemContext(self, link, f"{name}/{k}", index, context)
+                if name not in self.senders:  # the last link calls back
+                    self.senders[name] = contexts.SenderState(context.down)
             assert context is not None
             self._systems[name] = context
 
@@ -154,6 +160,12 @@ class Simulation:
                     made[index] = contexts.SystemWaits(self, name, index)
                     self._start(strategy.watch(made[index]))
                 yield call, made[index]
+
+    def _downtime(self, part: str) -> Downtime | None:
+        """Return when a part of the server is down."""
+        scenario = self.scenario
+        outages, calendar = scenario.server.outages, scenario.calendar
+        return downtime(outages, calendar, self.draws.rng, "server", part)
 
     # --- playing --------------------------------------------------------------------------------
 
@@ -388,6 +400,10 @@ class Simulation:
         self.outcomes[row], self.ended[row] = outcome, self.clock.now
         if outcome is not result.Outcome.DONE:
             self._cancel(self.graph.nodes, row, late=outcome is result.Outcome.TIMED_OUT)
+
+    def sender_of(self, wait: Wait) -> contexts.SenderState:
+        """Return the state of the system that completes a wait, as a sender of callbacks."""
+        return self.senders[self._node(wait.step).step.system]
 
     # --- the life of a wait ---------------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class _Answer:
         arrived = builder.draws.arrivals[:n]
         deliveries = self._deliveries(settled_n)
         end = stop if stop < math.inf else self._latest(arrived, deliveries)
-        held = self.held_since[self.line != state.NO_LINE]
+        held = self.held_since[(self.line == state.HELD) | (self.line == state.RELEASED)]
         return Record(
             engine="compiled",
             end=end,

@@ -90,7 +90,9 @@ def act_next(s: RunState) -> None:
     if k == 0:
         what = s.soon[s.soon_head & (s.room - 1)]
         s.soon_head += 1
-        if what >= s.waits:
+        if what >= s.waits + s.systems:
+            systems.send_when_up(s, what - s.waits - s.systems, 0)
+        elif what >= s.waits:
             systems.wake_up(s, what - s.waits)
         else:
             waits.line_released(s, what)
@@ -113,7 +115,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.CHECK_DUE:
         waits.check_due(s, payload)
     elif kind == state.CHECK_ENDED:
-        waits.answered(s, payload, s.completed[payload] <= s.picked_up[payload])
+        waits.answered(s, payload, waits.is_seen(s, payload, s.picked_up[payload]))
     elif kind == state.ARMING:
         arm(s, payload)
     elif kind == state.TIMEOUT:
@@ -121,7 +123,7 @@ def dispatch(s: RunState, kind: int, row: int, payload: int) -> None:
     elif kind == state.COLLECTION:
         systems.collect(s, payload)
     elif kind == state.LAST_LOOK:
-        seen = s.state[payload] == ARMED and s.completed[payload] <= s.now
+        seen = s.state[payload] == ARMED and waits.is_seen(s, payload, s.now)
         waits.answered(s, payload, seen)
     else:
         shared_check(s, payload >> 1, payload & 1)

@@ -20,6 +20,7 @@ from typing import Any
 from asyncsim.fast import state
 from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ARRIVAL, CHECK_DUE, KIND_SHIFT, LANES, MOMENTS, RunState
+from asyncsim.model import outages
 
 NEAR = 16  # how many places an event may move forward in its lane
 
@@ -28,6 +29,35 @@ NEAR = 16  # how many places an event may move forward in its lane
 def group(s: RunState, w: int) -> int:
     """Return the group of a wait: the calls that have its strategy."""
     return int(s.group_of[s.call_of[w]]) if s.groups > 1 else 0
+
+
+first_after = kernel(outages.first_after)
+up_from = kernel(outages.up_from)
+worked = kernel(outages.worked)
+
+
+@kernel
+def up_at(s: RunState, what: int, instant: float) -> float:
+    """Return the first instant from a given one on at which a part, or a system, is up."""
+    if not s.down_n[what]:
+        return instant
+    last = s.down_at[what] + s.down_n[what]
+    k = first_after(s.down_to, s.down_at[what], s.down_n[what], instant)
+    found = up_from(s.down_from, s.down_to, k, last, instant)
+    if found >= s.down_known:
+        s.status, s.where = state.MORE_HOURS, -1
+    return float(found)
+
+
+@kernel
+def work_done(s: RunState, what: int, start: float, work: float) -> tuple[float, float]:
+    """Return when work of the workers, or of a system, begins and ends that is ready at `start`."""
+    last = s.down_at[what] + s.down_n[what]
+    k = first_after(s.down_to, s.down_at[what], s.down_n[what], start)
+    begin, end = worked(s.down_from, s.down_to, s.down_lost, k, last, start, work)
+    if end >= s.down_known:
+        s.status, s.where = state.MORE_HOURS, -1
+    return begin, end
 
 
 @kernel
@@ -206,9 +236,8 @@ def drop_head(s: RunState, lane: int) -> int:
 
 
 @kernel
-def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float) -> float:
-    """Book the lane that is free first, of a heap of instants; return when the job ends."""
-    end = max(free_at[base], ready) + duration
+def book_lane(free_at: Any, base: int, size: int, end: float) -> None:
+    """Book the lane that is free first, of a heap of instants, for a job that ends then."""
     k, down = 0, 1
     while down < size:
         if down + 1 < size and free_at[base + down + 1] < free_at[base + down]:
@@ -218,7 +247,6 @@ def book_lane(free_at: Any, base: int, size: int, ready: float, duration: float)
         free_at[base + k] = free_at[base + down]
         k, down = down, 2 * down + 1
     free_at[base + k] = end
-    return float(end)
 
 
 @inner_kernel
@@ -226,8 +254,7 @@ def book_job(s: RunState, job: int, now: float, work: float) -> tuple[float, flo
     """Queue a job; return when a worker picks it up and when it ends."""
     if s.contended:
         return book_shared(s, job, now, work)
-    start = book_worker(s, job, now, work)
-    return start, start + work
+    return book_worker(s, job, now, work)
 
 
 @kernel
@@ -241,7 +268,11 @@ def book_shared(s: RunState, job: int, now: float, work: float) -> tuple[float, 
             present += s.free_at[k] > now
         work *= 1.0 + s.slows_down * present
     start = max(float(s.free_at[s.free_first]), now)
-    end = book_store(s, job, start) + work
+    if not s.down_n[state.WORKERS]:
+        end = book_store(s, job, start) + work
+    else:
+        start = up_at(s, state.WORKERS, start)
+        start, end = work_done(s, state.WORKERS, start, book_store(s, job, start) - start + work)
     occupy_worker(s, job, now, start, end)
     return start, end
 
@@ -265,15 +296,20 @@ def book_store(s: RunState, job: int, now: float) -> float:
             s.store_starts[s.store_tail & mask] = begins
             s.store_tail += 1
     s.store_seconds += work
-    return book_lane(s.store_free, 0, s.writers, now, work)
+    ended = max(float(s.store_free[0]), now) + work
+    book_lane(s.store_free, 0, s.writers, ended)
+    return ended
 
 
 @inner_kernel
-def book_worker(s: RunState, job: int, now: float, work: float) -> float:
-    """Queue a job of a known time; return when a worker picks it up."""
+def book_worker(s: RunState, job: int, now: float, work: float) -> tuple[float, float]:
+    """Queue a job of a known time; return when a worker picks it up, and when it ends."""
     start = max(s.free_at[s.free_first], now)
-    occupy_worker(s, job, now, start, start + work)
-    return float(start)
+    end = start + work
+    if s.down_n[state.WORKERS]:
+        start, end = work_done(s, state.WORKERS, start, work)
+    occupy_worker(s, job, now, start, end)
+    return float(start), float(end)
 
 
 @inner_kernel

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from asyncsim.engine import environment, graph, result, waits
-from asyncsim.model import process, specifications
+from asyncsim.model import outages, process, specifications
 from asyncsim.platform import SWITCH as SWITCH
 from asyncsim.platform import can_compile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-SHARED = (environment, graph, specifications, process, result, waits)
+SHARED = (environment, graph, specifications, outages, process, result, waits)
 """Modules outside of this package whose functions, or numbers, are part of the machine code."""
 PACKAGE = __name__.rpartition(".")[0]
 

@@ -23,6 +23,7 @@ from asyncsim.fast.state import ANCHORS, JITTERS, LANES, MOMENTS, NODES, PURPOSE
 from asyncsim.model.distributions import Fixed
 from asyncsim.model.loops import Delay, ForEach, Repeat, Retry
 from asyncsim.model.mixed_strategies import parts_of
+from asyncsim.model.outages import PARTS, Downtime, downtime
 from asyncsim.model.process import AsyncStep, Choice, Parallel, Step
 from asyncsim.model.random_streams import Draws, counter_based_uniform
 from asyncsim.model.scenario import Scenario
@@ -104,7 +105,8 @@ FIRST_BINS = 20_000  # bins of time laid out at first, at the most
 GROUP_FIELDS = (
     "watch checks_are_free limit anchor backoff_kind intervals_at intervals_n intervals_go_on "
     "instants_at instants_n windows_at windows_n interval jitter cap first_wait",
-    "notify attempts retries_vary pause_at loss duplicates duplicate_delay",
+    "notify attempts retries_vary pause_at loss duplicates duplicate_delay blocks honours "
+    "off_after off_by_410 answer_within",
 )
 GROUP_ARRAYS = "intervals instants window_opens window_closes pause"
 SERVER_FIELDS = "poll_work callback_work check_seconds callback_seconds slows_down"
@@ -113,6 +115,8 @@ LINK_FIELDS = (
     "nights_n next_night tonight exhausted most_items at_end remaining withdraws at_work"
 )
 NIGHT_FIELDS = "night_start cut_off night_end skipped breaks"
+DOWN_FIELDS = "down_from down_to down_lost"
+SENDER_FIELDS = "exhausted_n is_off is_sending sending_head sending_tail"
 HOUR_FIELDS = "opens closes open_before"
 
 
@@ -233,13 +237,16 @@ class Builder:
         server = self.scenario.server
         schedules = [group.schedule for group in self.groups]
         jitters = [getattr(schedule, "jitter", "none") for schedule in schedules]
+        down = [any(part in one.parts for one in self.scenario.server.outages) for part in PARTS]
         match schedules:
-            case [Grid(window=None)]:
+            case [Grid(window=None)] if not (down[1] or down[2]):
                 found["turns_ring"] = True
         return found | {
             "groups": len(rows),
             "group_of": self.group_of,
-            "looks_ahead": server.poll_work > 0 and not is_shared(server) and any(schedules),
+            "looks_ahead": server.poll_work > 0
+            and not (is_shared(server) or down[1])
+            and any(schedules),
             "scatters": any(jitter not in (0.0, "none") for jitter in jitters),
         }
 
@@ -260,7 +267,9 @@ class Builder:
             return {"watch": state.SHARED, "interval": checks.interval, "limit": most}
         found: dict[str, Any] = {
             "limit": -1 if checks.limit is None else checks.limit,
-            "checks_are_free": checks.limit is None and not self.scenario.server.check_seconds,
+            "checks_are_free": checks.limit is None
+            and not self.scenario.server.check_seconds
+            and not self.scenario.hides_completions,
         }
         match checks:
             case Grid():
@@ -448,18 +457,24 @@ class Builder:
         """Lay the links of all systems out, in the order in which the SimPy engine opens them."""
         rows: list[dict[str, int]] = []
         arrays: dict[str, list[Any]] = {"nights": [], "hours": [], "completion": []}
-        first_of, room, lanes = {}, 0, self.scenario.server.workers
+        first_of, last_of, room, lanes = {}, dict[str, int](), 0, self.scenario.server.workers
+        calendar, rng = self.scenario.calendar, self.draws.rng
+        outages = self.scenario.server.outages
+        down = [downtime(outages, calendar, rng, "server", part) for part in PARTS]
         for name, system in self.scenario.systems.items():
             successor = -1
             items = len(self.draws) * sum(call.step.system == name for call in self.calls)
             for k, link in reversed(list(enumerate(links_of(system)))):
                 row = {"successor": successor, "link": k, "idle": 1}
                 row |= {"queue_at": room, "lanes_at": lanes, "lanes_n": 0}
-                row |= self._link(link, f"{name}/{k}", arrays)
                 row["withdraws"] = any(
                     call.step.withdraw for call in self.calls if call.step.system == name
                 )
+                owner = f"system/{name}/{k}"
+                down.append(downtime(system.links[k].outages, calendar, rng, owner))
+                row |= self._link(link, f"{name}/{k}", arrays, down[-1])
                 successor = len(rows)
+                last_of.setdefault(name, state.SYSTEMS + successor)
                 rows.append(row)
                 room, lanes = room + items, lanes + row["lanes_n"]
             first_of[name] = successor
@@ -471,6 +486,11 @@ class Builder:
         return found | {
             "systems": len(rows),
             "first_system": [first_of[call.step.system] for call in self.calls],
+            "last_system": [last_of[call.step.system] for call in self.calls],
+            "systems_down": any(down[state.SYSTEMS :]),
+            "sending": Room(room, None),
+            **{name: Room(len(rows), 0) for name in SENDER_FIELDS.split()},
+            **self._spans(down),
             "completion": arrays["completion"],
             "collects_at": Room(len(rows), math.nan),
             "collected_at": Room(len(rows), math.nan),
@@ -478,7 +498,22 @@ class Builder:
             "submitted": Room(room, None),
         }
 
-    def _link(self, link: Link | None, name: str, arrays: dict[str, list[Any]]) -> dict[str, int]:
+    def _spans(self, down: Sequence[Downtime | None]) -> dict[str, Any]:
+        """Return the spans in which each part of the server and each system is down."""
+        found, known = [(0.0, 0.0, 0.0)][:0], math.inf
+        places, numbers = list[int](), list[int]()
+        for one in down:
+            spans, until = one.first(self.sizes.days) if one else (np.zeros((0, 3)), math.inf)
+            places.append(len(found))
+            numbers.append(len(spans))
+            found += map(tuple, spans.tolist())
+            known = min(known, until)
+        columns = dict(zip(DOWN_FIELDS.split(), map(list, zip(*found, strict=True)), strict=False))
+        return columns | {"down_at": places, "down_n": numbers, "down_known": known}
+
+    def _link(
+        self, link: Link | None, name: str, arrays: dict[str, list[Any]], down: Downtime | None
+    ) -> dict[str, int]:
         """Return the fields of a link, after adding its nights, hours or completions to arrays."""
         if isinstance(link, Service):
             return {"system_kind": state.SERVICE, "lanes_n": link.lanes or 0}
@@ -488,7 +523,9 @@ class Builder:
             return {"system_kind": state.RECORDED, "nights_at": at}
         if isinstance(link, Staff):
             at = len(arrays["hours"])
-            arrays["hours"] += link.hours(self.scenario.calendar).first(self.sizes.days).tolist()
+            arrays["hours"] += (
+                link.hours(self.scenario.calendar, down).first(self.sizes.days).tolist()
+            )
             number = len(arrays["hours"]) - at
             row = {"system_kind": state.PEOPLE, "lanes_n": link.team}
             return row | {"nights_at": at, "nights_n": number}
@@ -586,6 +623,11 @@ def _deliveries(callback: Deliveries | None, arrays: dict[str, list[float]]) -> 
         "duplicates": callback.duplicates,
         "duplicate_delay": callback.duplicate_delay,
         "retries_vary": callback.retry_jitter == "full",
+        "blocks": callback.queue == "blocking",
+        "honours": callback.retry_after,
+        "off_after": callback.switched_off_after or ANY_NUMBER,
+        "off_by_410": callback.switched_off_by_410,
+        "answer_within": math.inf if callback.answer_within is None else callback.answer_within,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asyncsim.fast import state
-from asyncsim.fast.event_queue import group
+from asyncsim.fast.event_queue import group, up_at
 from asyncsim.fast.jit import kernel, unsigned
 from asyncsim.fast.state import RunState
 from asyncsim.model import specifications
@@ -102,6 +102,13 @@ def next_instant(s: RunState, instants: Any, base: int, n: int, last: float, whe
 
 @kernel
 def next_check(s: RunState, w: int) -> float:
+    """Return when the next check of a wait is begun: when it is due, or the poller is up again."""
+    due = next_due(s, w)
+    return up_at(s, state.POLLER, due) if s.down_n[state.POLLER] else due
+
+
+@kernel
+def next_due(s: RunState, w: int) -> float:
     """Return when the next check of a wait is due."""
     last, g = s.last_check[w], group(s, w)
     if s.watch[g] == state.POLLS:

@@ -24,6 +24,8 @@ from asyncsim.engine.environment import INSTANCE_BITS, STEP_BITS, EventKind, Job
 from asyncsim.engine.graph import Await, Call, Choose, Fork, Join, Pause, Work
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, StepOutcome, WaitOutcome
 from asyncsim.fast.jit import are_compiled, compiled_structure, replaceable
+from asyncsim.model.outages import PARTS
+from asyncsim.model.senders import MOST_RETRIES
 from asyncsim.platform import checks_bounds
 
 NODES = (Work, Call, Await, Choose, Fork, Join, Pause)
@@ -39,16 +41,20 @@ ARMED, FINISHED, TIMED_OUT, GAVE_UP, CANCELLED = (2 + outcome for outcome in Wai
 (
     OPEN, RESUMED, AT_ONCE, REJECTED, STEP_TIMED_OUT, STEP_GAVE_UP, STEP_CANCELLED,
 ) = map(int, StepOutcome)  # fmt: skip
-NO_LINE, HELD, RELEASED = range(3)
+NO_LINE, HELD, RELEASED, PARKED = range(4)
 RUNNING, IS_DONE, HAS_FAILED, IS_LATE = map(int, Outcome)
 IS_WORK, IS_CALL, IS_AWAIT, IS_CHOOSE, IS_FORK, IS_JOIN, IS_PAUSE = map(NODES.index, NODES)
 BATCH, SERVICE, PEOPLE, RECORDED = range(4)
 NOWHERE, WITHDRAWN = -1, -2  # in place of where an item is
+# What may be down: parts of the server, then each link of a system
+ENDPOINT, WORKERS, POLLER = map(PARTS.index, PARTS)
+SYSTEMS = len(PARTS)
+DEADLINE = 2 * MOST_RETRIES  # plus an attempt: its answer has not come in time
 (
     A_FINISHED, A_BUFFERED, A_IGNORED_EARLY, A_ACCEPTED_DUPLICATE, A_ACCEPTED_LATE,
     A_IGNORED_UNKNOWN, A_EARLY, A_DUPLICATE, A_LATE, A_UNKNOWN, A_KEPT_DUPLICATE, A_KEPT_LATE,
     A_STARTED_EARLY, A_STARTED_DUPLICATE, A_STARTED_LATE, A_STARTED_UNKNOWN, A_LOST, A_DEAD,
-    A_LIMITED,
+    A_LIMITED, A_DOWN, A_OFF,
 ) = range(len(DELIVERY_OUTCOMES))  # fmt: skip
 NOT_WATCHED, POLLS, BACKS_OFF, HOLDS_LINE, BY_CLOCK, DIRECTED, SHARED = range(7)
 FROM_ARMING, FROM_CLOCK, FROM_RANDOM = map(ANCHORS.index, ANCHORS)
@@ -112,9 +118,16 @@ FIELDS = _fields(
     ("ints", "opened opened_head opened_n complete complete_head complete_n"),
     ("floats", "shared_start asked_at shared_last"),
     # How its systems deliver; delays are by attempt and wait if some vary, or one for each group
-    ("ints", "notify attempts retries_vary pause_at"),
-    ("floats", "loss duplicates duplicate_delay"),
+    ("ints", "notify attempts retries_vary pause_at blocks honours off_after off_by_410"),
+    ("floats", "loss duplicates duplicate_delay answer_within"),
     ("floats", "pause delay"),
+    # Outages: spans of each part of the server and each system, one after the other; until when
+    # all are known; whether a system has any. What senders know, by the first link of a system
+    ("ints", "down_at down_n last_system exhausted_n is_off is_sending sending_head sending_tail"),
+    ("ints", "sending"),
+    ("floats", "down_from down_to down_lost"),
+    ("float", "down_known"),
+    ("int", "systems_down"),
     # Random numbers
     ("floats", "arrival work uniform external"),
     ("ints", "chance_key"),

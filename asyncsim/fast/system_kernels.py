@@ -15,42 +15,94 @@ from asyncsim.engine.environment import ROUNDING
 from asyncsim.fast import schedule_kernels as schedules
 from asyncsim.fast import state
 from asyncsim.fast import wait_kernels as waits
-from asyncsim.fast.event_queue import book_job, book_lane, group, push
+from asyncsim.fast.event_queue import book_job, book_lane, group, push, up_at, work_done
 from asyncsim.fast.jit import inner_kernel, kernel
 from asyncsim.fast.state import ROW_SHIFT, RunState
+from asyncsim.model import outages
 
+retry_after = kernel(outages.retry_after)
 until_out = kernel(environment.until_out)
 refilled = kernel(environment.refilled)
 until_token = kernel(environment.until_token)
 
 
 @kernel
-def is_admitted(s: RunState) -> bool:
-    """Admit a delivery that arrives now, or refuse it."""
+def admitted_after(s: RunState) -> float:
+    """Admit a delivery that arrives now and return 0, or return the pause until it could be."""
     if s.finish_limit == state.WINDOW_LIMIT:
         oldest = s.admitted[s.admitted_at]  # of a ring
-        if until_out(oldest, s.window_length, s.now) >= ROUNDING:
-            return False
+        pause = until_out(oldest, s.window_length, s.now)
+        if pause >= ROUNDING:
+            return float(pause)
         s.admitted[s.admitted_at] = s.now
         s.admitted_at = s.admitted_at + 1 if s.admitted_at + 1 < s.window_most else 0
-        return True
+        return 0.0
     s.tokens = refilled(s.tokens, s.tokens_since, s.now, s.bucket_rate, s.bucket_size)
     s.tokens_since = s.now
-    if until_token(s.tokens, s.bucket_rate) >= ROUNDING:
-        return False
+    pause = until_token(s.tokens, s.bucket_rate)
+    if pause >= ROUNDING:
+        return float(pause)
     s.tokens -= 1.0
-    return True
+    return 0.0
+
+
+@kernel
+def notify(s: RunState, w: int) -> None:
+    """Send the callback of a completed item, or queue it behind those that block it."""
+    if s.blocks[group(s, w)]:
+        q = s.first_system[s.call_of[w]]
+        if s.is_sending[q]:
+            s.sending[s.queue_at[q] + s.sending_tail[q]] = w
+            s.sending_tail[q] += 1
+            return
+        s.is_sending[q] = 1
+    send_when_up(s, w, 0)
+
+
+@kernel
+def send_when_up(s: RunState, w: int, attempt: int) -> None:
+    """Send a callback now, or when its system is up again."""
+    up = up_at(s, s.last_system[s.call_of[w]], s.now)
+    if up > s.now:
+        push(s, up, state.SYSTEM, s.key_of[w] + (1 << ROW_SHIFT), -1 - (attempt * s.waits + w))
+    else:
+        send(s, w, attempt)
+
+
+@kernel
+def end_deliveries(s: RunState, w: int, answer: int) -> None:
+    """Count a callback that is settled or given up, and send the next one of its queue."""
+    q, g = s.first_system[s.call_of[w]], group(s, w)
+    if answer == state.A_DEAD:
+        s.exhausted_n[q] += 1
+        if s.exhausted_n[q] >= s.off_after[g]:
+            s.is_off[q] = 1
+    elif answer != state.A_OFF:
+        s.exhausted_n[q] = 0
+        if answer == state.A_LATE and s.off_by_410[g]:
+            s.is_off[q] = 1
+    if s.blocks[g]:
+        if s.sending_head[q] < s.sending_tail[q]:
+            following = s.sending[s.queue_at[q] + s.sending_head[q]]
+            s.sending_head[q] += 1
+            waits.act_soon(s, s.waits + s.systems + following)
+        else:
+            s.is_sending[q] = 0
 
 
 @kernel
 def send(s: RunState, w: int, attempt: int) -> None:
     """Send a callback, attempt by attempt, until one is not lost or all are."""
-    g = group(s, w)
-    while s.loss[g] and schedules.chance(s, state.K_LOSS, w, attempt) < s.loss[g]:
+    g, q = group(s, w), s.first_system[s.call_of[w]]
+    while s.is_off[q] or (s.loss[g] and schedules.chance(s, state.K_LOSS, w, attempt) < s.loss[g]):
+        if s.is_off[q]:
+            record_outcome(s, note(s, w, -1, math.nan, 0), state.A_OFF)
+            end_deliveries(s, w, state.A_OFF)
+            return
         s.deliveries[w] += 1
         record_outcome(s, note(s, w, attempt, math.nan, 0), state.A_LOST)
         attempt += 1
-        if pauses_before(s, w, attempt):
+        if pauses_before(s, w, attempt, 0.0):
             return
     delay = s.delay[attempt * s.waits + w] if s.delays_vary else s.delay[g]
     deliver(s, w, attempt, delay, 0)
@@ -60,19 +112,26 @@ def send(s: RunState, w: int, attempt: int) -> None:
 
 
 @kernel
-def pauses_before(s: RunState, w: int, attempt: int) -> bool:
-    """Pause before an attempt, or give up after the last; return false if it comes at once."""
+def pauses_before(s: RunState, w: int, attempt: int, asked: float) -> bool:
+    """Pause before an attempt, or give up after the last; return false if it comes at once.
+
+    `asked` is the pause that a refusal has named, or 0.
+    """
     g = group(s, w)
     if attempt == s.attempts[g]:
         record_outcome(s, note(s, w, -1, math.nan, 0), state.A_DEAD)
+        end_deliveries(s, w, state.A_DEAD)
         return True
     pause = s.pause[s.pause_at[g] + attempt]
     if pause and s.retries_vary[g]:
         pause *= schedules.chance(s, state.K_RETRY, w, attempt)
-    if not pause:
+    if asked and s.honours[g]:
+        pause = asked
+    at = up_at(s, s.last_system[s.call_of[w]], s.now + pause)
+    if not pause and at <= s.now:
         return False
     key = s.key_of[w] + (1 << ROW_SHIFT)
-    push(s, s.now + pause, state.SYSTEM, key, -1 - (attempt * s.waits + w))
+    push(s, at, state.SYSTEM, key, -1 - (attempt * s.waits + w))
     return True
 
 
@@ -103,16 +162,30 @@ def record_outcome(s: RunState, d: int, answer: int) -> None:
 
 @inner_kernel
 def delivery_arrives(s: RunState, d: int) -> None:
-    """Book a worker for a callback that has arrived, if the rate limit admits it."""
-    if s.finish_limit and not is_admitted(s):
-        record_outcome(s, d, state.A_LIMITED)
-        try_again(s, d)
-        return
+    """Book a worker for a callback that has arrived, if the endpoint is up and admits it."""
+    if s.down_n[state.ENDPOINT]:
+        pause = up_at(s, state.ENDPOINT, s.now) - s.now
+        if pause > 0.0:
+            record_outcome(s, d, state.A_DOWN)
+            try_again(s, d, retry_after(pause))
+            return
+    if s.finish_limit:
+        pause = admitted_after(s)
+        if pause:
+            record_outcome(s, d, state.A_LIMITED)
+            try_again(s, d, retry_after(pause))
+            return
     if not s.callback_seconds:
         delivery_handled(s, d)
         return
+    w = s.delivered[d]
     _, handled = book_job(s, state.J_CALLBACK, s.now, s.callback_work)
-    push(s, handled, state.CALLBACK_HANDLED, s.key_of[s.delivered[d]], d)
+    push(s, handled, state.CALLBACK_HANDLED, s.key_of[w], d)
+    deadline = s.now + s.answer_within[group(s, w)]
+    if handled > deadline and not s.is_copy[d]:
+        s.is_copy[d] = 1  # the sender does not see the answer
+        key, attempt = s.key_of[w] + (1 << ROW_SHIFT), s.attempt[d] + state.DEADLINE
+        push(s, deadline, state.SYSTEM, key, -1 - (attempt * s.waits + w))
 
 
 @kernel
@@ -122,14 +195,22 @@ def delivery_handled(s: RunState, d: int) -> None:
     answer = waits.finish(s, s.delivered[d])
     record_outcome(s, d, answer)
     if answer == state.A_EARLY:
-        try_again(s, d)
+        try_again(s, d, 0.0)
+    elif not s.is_copy[d]:
+        end_deliveries(s, s.delivered[d], answer)
 
 
 @kernel
-def try_again(s: RunState, d: int) -> None:
+def try_again(s: RunState, d: int, asked: float) -> None:
     """Send a callback once more; the outcome of a copy is ignored."""
-    w, attempt = s.delivered[d], s.attempt[d] + 1
-    if not s.is_copy[d] and not pauses_before(s, w, attempt):
+    if not s.is_copy[d]:
+        send_after(s, s.delivered[d], s.attempt[d] + 1, asked)
+
+
+@kernel
+def send_after(s: RunState, w: int, attempt: int, asked: float) -> None:
+    """Send a callback after the pause before an attempt."""
+    if not pauses_before(s, w, attempt, asked):
         send(s, w, attempt)
 
 
@@ -160,7 +241,8 @@ def when_worked(s: RunState, system: int, duration: float) -> float:
         if s.withdraws[system]:
             ended = ready + duration
         else:
-            ended = book_lane(s.free_at, s.lanes_at[system], s.lanes_n[system], ready, duration)
+            ended = max(s.free_at[s.lanes_at[system]], ready) + duration
+            book_lane(s.free_at, s.lanes_at[system], s.lanes_n[system], ended)
     if s.open_before[last] + s.closes[last] - s.opens[last] < ended:
         s.status, s.where = state.MORE_HOURS, system
         return float(s.now)
@@ -204,11 +286,21 @@ def wake_up(s: RunState, system: int) -> None:
         elif kind == state.PEOPLE:
             at = when_worked(s, system, item_time(s, w, system))
         elif lanes and not withdraws:
-            at = book_lane(s.free_at, s.lanes_at[system], lanes, s.now, item_time(s, w, system))
+            at = lane_end(s, w, system, s.free_at[s.lanes_at[system]])
+            book_lane(s.free_at, s.lanes_at[system], lanes, at)
         else:
-            at = s.now + item_time(s, w, system)
+            at = lane_end(s, w, system, s.now)
         complete_at(s, w, system, at)
     s.idle[system] = 1
+
+
+@kernel
+def lane_end(s: RunState, w: int, system: int, free: float) -> float:
+    """Return when an item is done by a lane that is free from an instant on."""
+    start, work, what = max(free, s.now), item_time(s, w, system), state.SYSTEMS + system
+    if s.down_n[what]:
+        return work_done(s, what, start, work)[1]
+    return float(start + work)
 
 
 @kernel
@@ -240,7 +332,8 @@ def await_night(s: RunState, system: int) -> None:
     s.next_night[system] = night + 1
     s.tonight[system] = base + night
     s.collected_at[system] = s.collects_at[system]
-    s.collects_at[system] = max(s.night_start[base + night], s.now)
+    start = max(s.night_start[base + night], s.now)
+    s.collects_at[system] = up_at(s, state.SYSTEMS + system, start)
     push(s, s.collects_at[system], state.COLLECTION, system + 1, system)
 
 
@@ -268,7 +361,8 @@ def collect(s: RunState, system: int) -> None:
     until, taken, last = first_left_over(s, system), head, s.now
     while taken < until and s.free_at[lanes_at] < s.night_end[night]:
         w = s.queue[queue + taken]
-        ended = book_lane(s.free_at, lanes_at, lanes, s.now, item_time(s, w, system))
+        ended = lane_end(s, w, system, s.free_at[lanes_at])
+        book_lane(s.free_at, lanes_at, lanes, ended)
         last = max(last, ended)
         s.in_batch[w] = -1
         if s.withdrawals:
@@ -298,13 +392,16 @@ def look_again(s: RunState, system: int) -> None:
 def system_event(s: RunState, payload: int) -> None:
     """Complete an item, or pass it on to the next link; or send a callback again."""
     if payload < 0:
-        again = -1 - payload
-        send(s, again % s.waits, again // s.waits)
+        w, attempt = (-1 - payload) % s.waits, (-1 - payload) // s.waits
+        if attempt >= state.DEADLINE:
+            send_after(s, w, attempt - state.DEADLINE + 1, 0.0)
+        else:
+            send(s, w, attempt)
         return
     system = 0 if payload < s.waits else payload // s.waits
     w = payload - system * s.waits
     if not s.withdrawals or s.desk[w] != state.WITHDRAWN:
-        work_done(s, w, system)
+        item_done(s, w, system)
     if s.system_kind[system] == state.BATCH:
         s.remaining[system] -= 1
         if not s.remaining[system]:
@@ -312,7 +409,7 @@ def system_event(s: RunState, payload: int) -> None:
 
 
 @inner_kernel
-def work_done(s: RunState, w: int, system: int) -> None:
+def item_done(s: RunState, w: int, system: int) -> None:
     """Pass an item on to the next link, or complete it."""
     if s.withdrawals:
         s.desk[w] = state.NOWHERE
@@ -323,7 +420,7 @@ def work_done(s: RunState, w: int, system: int) -> None:
         s.completed[w] = s.visible_from[w] = s.now
         g = group(s, w)
         if s.notify[g]:
-            send(s, w, 0)
+            notify(s, w)
         if s.state[w] == state.ARMED:
             if s.checks_are_free[g]:
                 waits.see_completion(s, w)

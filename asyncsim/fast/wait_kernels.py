@@ -33,6 +33,7 @@ from asyncsim.fast.event_queue import (
     sink,
     take_first,
     turn_bins,
+    up_at,
 )
 from asyncsim.fast.jit import inner_kernel, kernel, unsigned
 from asyncsim.fast.schedule_kernels import (
@@ -225,7 +226,11 @@ def check_due(s: RunState, payload: int) -> None:
     if payload >= s.waits:  # of a held line
         w = payload % s.waits
         if s.holds[w] == payload // s.waits:
-            release(s, w)
+            if s.line[w] == state.PARKED:
+                s.line[w] = state.NO_LINE
+                hold_line(s, w)
+            else:
+                release(s, w)
     elif s.state[w] == ARMED:
         if not s.check_seconds and s.completed[w] > s.now and is_collected_now(s):
             push(s, s.now, state.LAST_LOOK, s.key_of[w], w)
@@ -241,7 +246,15 @@ def check(s: RunState, w: int) -> None:
         s.picked_up[w] = s.now if s.watch[group(s, w)] == state.HOLDS_LINE else start
         push(s, end, CHECK_ENDED, s.key_of[w], w)
     else:
-        answered(s, w, s.completed[w] <= s.now)
+        answered(s, w, is_seen(s, w, s.now))
+
+
+@kernel
+def is_seen(s: RunState, w: int, instant: float) -> bool:
+    """Return whether the external system answers at an instant that the work is complete."""
+    if s.completed[w] > instant:
+        return False
+    return not s.systems_down or up_at(s, s.last_system[s.call_of[w]], instant) <= instant
 
 
 @kernel
@@ -282,13 +295,15 @@ def hold_line(s: RunState, w: int) -> None:
     """Check, and hold the line until the work is complete."""
     if s.state[w] != ARMED:
         return
-    if s.completed[w] <= s.now:
+    up = up_at(s, state.POLLER, s.now)
+    if up <= s.now and is_seen(s, w, s.now):
         check(s, w)
         return
-    s.line[w] = state.HELD
+    s.line[w] = state.HELD if up <= s.now else state.PARKED
     s.held_since[w] = s.now
     s.holds[w] += 1
-    push(s, s.now + s.interval[group(s, w)], CHECK_DUE, s.key_of[w], s.holds[w] * s.waits + w)
+    until = s.now + s.interval[group(s, w)] if up <= s.now else up
+    push(s, until, CHECK_DUE, s.key_of[w], s.holds[w] * s.waits + w)
 
 
 @kernel
@@ -299,7 +314,7 @@ def line_released(s: RunState, w: int) -> None:
     if s.state[w] == ARMED:
         check(s, w)
     elif s.now - s.held_since[w] > NO_LENGTH:  # the line was cut
-        answered(s, w, s.completed[w] <= s.now)
+        answered(s, w, is_seen(s, w, s.now))
 
 
 # --- shared checks --------------------------------------------------------------------------------
@@ -351,6 +366,7 @@ def ask_next(s: RunState, p: int) -> None:
         start, interval = s.shared_start[p], s.interval[group(s, w)]
         after = max(s.shared_last[p], float(np.nextafter(s.now, -math.inf)))
         at = start + grid_index(start, interval, after) * interval
+        at = up_at(s, state.POLLER, at)
         push(s, at, state.SHARED_CHECK, p << state.ROW_SHIFT, 2 * p)
 
 
@@ -359,7 +375,7 @@ def take_complete(s: RunState, p: int) -> int:
     """Return the next wait that a shared check sees, or -1."""
     while s.complete_head[p] < s.complete_n[p]:
         w = s.complete[s.shared_at[p] + s.complete_head[p]]
-        if s.completed[w] > s.asked_at[p]:
+        if not is_seen(s, w, s.asked_at[p]):
             return -1
         s.complete_head[p] += 1
         if s.state[w] == ARMED:
@@ -457,7 +473,7 @@ def look_ahead(s: RunState, lane: int) -> bool:
     if not is_blind(s, w, max(due, s.free_at[s.free_first]), others):
         return False
     s.now = due
-    s.last_check[w] = book_worker(s, J_CHECK, due, s.poll_work) + s.poll_work
+    _, s.last_check[w] = book_worker(s, J_CHECK, due, s.poll_work)
     s.checks[w] += 1
     again = next_check(s, w)
     if s.scatters:

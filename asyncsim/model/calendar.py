@@ -296,10 +296,14 @@ class Hours:
 
     def opened(self, calendar: Calendar) -> OpenTime:
         """Compile the hours for one calendar."""
+        return OpenTime(self.spans(calendar))
+
+    def spans(self, calendar: Calendar) -> Iterator[tuple[float, float]]:
+        """Yield the instants of opening and closing."""
         both = zip(*(calendar.times_of(clock, self.days) for clock in self.between), strict=True)
         spans = ((opens.instant, closes.instant) for opens, closes in both)
         # 02:30 to 03:00 is empty where a night skips 02:30
-        return OpenTime((opens, closes) for opens, closes in spans if opens < closes)
+        return ((opens, closes) for opens, closes in spans if opens < closes)
 
 
 class Instants:

@@ -85,6 +85,9 @@ class Expected:
 def expected(specification: StrategySpecification, external: Duration) -> Expected | None:
     """Return the closed form of a strategy, `external` being D; None where there is none."""
     checks, deliveries = specification.checks, specification.deliveries
+    match deliveries:
+        case Deliveries(is_plain=False, loss=loss, queue=queue) if loss or queue == "blocking":
+            return None  # what becomes of one event depends on the others
     match checks, deliveries:
         case ((Grid() | Intervals() | Pauses()), _) if checks.limit is not None:
             return None

@@ -118,6 +118,22 @@ class Scenario:
         return Calendar(self.start, self.zone)
 
     @property
+    def has_outages(self) -> bool:
+        """Whether the server or a system has outages: closed forms do not hold."""
+        return bool(self.server.outages) or self._systems_are_down
+
+    @property
+    def hides_completions(self) -> bool:
+        """Whether checks may be late, or see nothing, by an outage."""
+        poller = any("poller" in outage.parts for outage in self.server.outages)
+        return poller or self._systems_are_down
+
+    @property
+    def _systems_are_down(self) -> bool:
+        links = (link for system in self.systems.values() for link in system.links)
+        return any(link.outages for link in links)
+
+    @property
     def notes(self) -> list[str]:
         """Notes on the description: systems for which no step waits."""
         asked = {call.system for call in self.process.of_type(AsyncStep)}

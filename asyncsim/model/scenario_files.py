@@ -20,9 +20,11 @@ import tomli_w
 from asyncsim.errors import ScenarioError
 from asyncsim.model import loops, process, units
 from asyncsim.model.arrivals import ARRIVALS, Arrivals
-from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed
+from asyncsim.model.distributions import DISTRIBUTIONS, Duration, Fixed, as_distribution
 from asyncsim.model.examples import SCENARIO, file_read_error, readable_file
 from asyncsim.model.mixed_strategies import Strategies
+from asyncsim.model.outages import Outage, outage_length
+from asyncsim.model.senders import Sender, known_name
 from asyncsim.model.server import (
     CostModel,
     FinishPolicy,
@@ -55,13 +57,14 @@ ARRAYS: dict[str, type[Any] | Kinds] = {  # what the tables of an array under a 
     "steps": loops.ELEMENTS,
     "branches": process.Branch,
     "systems": SYSTEMS,
+    "outages": Outage,
     **dict.fromkeys(PATH_KEYS, loops.ELEMENTS),
 }
 DURATION_READERS = (
     *(units.duration, units.positive_duration, units.length),
     *(units.optional_duration, units.optional_interval),
 )
-DISTRIBUTION_KEYS = ("work", "call_work", "item_time", "delay", "engine_delay", "time")
+DISTRIBUTION_READERS = (as_distribution, outage_length)
 BRANCHED = (process.Parallel, loops.FirstOf, loops.Quorum)  # branches are lists of steps
 WIDTH = 100
 MOST_CHARACTERS = 50_000_000  # enough for a log of a million requests
@@ -313,7 +316,7 @@ def _value_of(cls: type[Any], key: str, value: Any, place: _Place) -> Any:
         return str(value)  # which is refused: a file says per what
     if key in OBJECTS:
         return _make(OBJECTS[key], value, place)
-    if key in DISTRIBUTION_KEYS and isinstance(value, dict):
+    if field and reader_of(field) in DISTRIBUTION_READERS and isinstance(value, dict):
         return _make(DISTRIBUTIONS, value, place)
     if key == "systems" and not issubclass(cls, ExternalSystem):
         return _make_each(SYSTEMS, value, place)
@@ -502,6 +505,8 @@ def file_value(value: Any, field: attrs.Attribute[Any] | None = None) -> Any:
         return {"law": value.kind} | table_of(value)
     if isinstance(value, float) and field and reader_of(field) in DURATION_READERS:
         return units.format_duration(value)
+    if isinstance(value, Sender) and (known := known_name(value)):
+        return known
     if isinstance(value, (Rate, date, RateLimit)):
         return str(value)
     if isinstance(value, Mapping):

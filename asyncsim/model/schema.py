@@ -16,12 +16,13 @@ import attrs
 
 from asyncsim.model import calendar, loops, units
 from asyncsim.model.arrivals import ARRIVALS
-from asyncsim.model.distributions import DISTRIBUTIONS, Duration, as_distribution
+from asyncsim.model.distributions import DISTRIBUTIONS, Duration
+from asyncsim.model.outages import PARTS, outage_start
 from asyncsim.model.scenario import Scenario
 from asyncsim.model.scenario_files import (
     ARRAYS,
     BRANCHED,
-    DISTRIBUTION_KEYS,
+    DISTRIBUTION_READERS,
     DURATION_READERS,
     OBJECTS,
     PATH_KEYS,
@@ -91,6 +92,13 @@ VALUES: dict[Callable[..., Any], Fragment] = {
     units.count_or_unlimited: {
         "anyOf": [_whole(1, units.MOST_SERVERS), {"const": units.UNLIMITED}]
     },
+    units.yes_or_no: {"type": "boolean"},
+    outage_start: {
+        "anyOf": [
+            _text(rf"\d{{4}}-\d\d-\d\d.*|{_CLOCK}|\s*(\S+\s+){{4}}\S+\s*"),
+            _duration(minimum=0),
+        ]
+    },
     units.probability: _PROBABILITY,
     units.chance_below_one: {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
     units.operations: _PRICE,
@@ -128,6 +136,8 @@ OF_KEYS: dict[str, Fragment] = {
     "volume": {"type": "number", "exclusiveMinimum": 0},
     "slows_down": {"type": "number", "minimum": 0, "maximum": 1000},
     "retries": _numbers(_duration(minimum=0)),
+    "every": _duration(minimum=units.MINUTE),
+    "parts": _numbers({"enum": list(PARTS)}, minItems=1),
     "values": _numbers(_PRICE, minItems=1),
     "times": _numbers(_PRICE, minItems=1),
     "completions": _numbers({"type": "number"}, minItems=1),
@@ -148,7 +158,7 @@ def file_keys(with_unit: bool = False) -> frozenset[str]:
     """Return all keys, also of strategies, or only those whose values are durations or rates."""
     classes: list[type[Any]] = [Scenario, *STRATEGIES.values(), *(cls for _, cls in _classes())]
     fields = [field for cls in classes for field in attrs.fields(cls)]
-    timed = (*DURATION_READERS, units.poll_interval, as_distribution, units.rate)
+    timed = (*DURATION_READERS, units.poll_interval, *DISTRIBUTION_READERS, units.rate)
     return frozenset(one.alias for one in fields if not with_unit or reader_of(one) in timed)
 
 
@@ -197,7 +207,7 @@ def _value_of(cls: type[Any], field: attrs.Attribute[Any]) -> Fragment:
     key, reader = field.alias, reader_of(field)
     if key in OBJECTS:
         return _one_of(OBJECTS[key])
-    if key in DISTRIBUTION_KEYS:
+    if reader in DISTRIBUTION_READERS:
         return _if_else("object", _one_of(DISTRIBUTIONS), VALUES[units.duration])
     if key == "systems" and cls is Scenario:
         return {"type": "object", "additionalProperties": _one_of(SYSTEMS)}

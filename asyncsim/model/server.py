@@ -13,6 +13,7 @@ from asyncsim.errors import ScenarioError
 from asyncsim.model import units
 from asyncsim.model.distributions import Duration, Fixed, as_distribution
 from asyncsim.model.html import result_html
+from asyncsim.model.outages import Outage, outage_list
 from asyncsim.model.units import InvalidValue, Rate
 from asyncsim.model.validation import choice, instance_of, name_errors, word_of
 
@@ -178,6 +179,10 @@ class WorkflowServer:
     slows_down
         With n other jobs in the queue or with a worker when a job joins, it takes
         1 + `slows_down` · n times its work: an engine that is slower under load.
+    outages
+        When its endpoint, its workers or its poller are down; see `Outage`. A delivery that arrives
+        at an endpoint that is down is refused. A check due while the poller is down is made when
+        it is up again, one for each wait. Jobs of no duration need no worker, then either.
     """
 
     workers: int = field(default=4, converter=units.servers)
@@ -220,6 +225,8 @@ class WorkflowServer:
         if self.slows_down:
             return "jobs take longer, the more of them there are"
         return "checks and callbacks also wait for the store" if self.has_store else ""
+
+    outages: tuple[Outage, ...] = field(default=(), converter=outage_list, kw_only=True)
 
 
 # --- prices -------------------------------------------------------------------------------------

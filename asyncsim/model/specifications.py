@@ -20,14 +20,14 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import attrs
 import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from asyncsim.model import units
+from asyncsim.model import senders, units
 from asyncsim.model.calendar import (
     NO_MORE_DEADLINES,
     Calendar,
@@ -40,10 +40,11 @@ from asyncsim.model.calendar import (
     is_cron,
 )
 from asyncsim.model.distributions import Duration, Fixed, as_distribution
+from asyncsim.model.outages import Downtime, Outage, system_outages
 from asyncsim.model.units import DAY, HOUR, DurationLike, InvalidValue, seconds_of_day
 from asyncsim.model.validation import name_errors, scenario_error, word_of
 
-MOST_FACTOR, MOST_RETRIES, MOST_PAUSES, MOST_ERROR = 1_000_000, 1000, 10_000, 5
+MOST_FACTOR, MOST_PAUSES, MOST_ERROR = 1_000_000, 10_000, 5
 ANCHORS = word_of("arming", "clock", "random")
 T = TypeVar("T")
 
@@ -444,24 +445,37 @@ class Shared(Kind):
         return start + grid_index(start, self.interval, after) * self.interval
 
 
-def _retry_schedule(value: Sequence[DurationLike]) -> tuple[float, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise InvalidValue("must be a list of pauses such as ['5s', '5min', '30min']")
-    if len(value) > MOST_RETRIES:
-        raise InvalidValue(f"must be {MOST_RETRIES:,} pauses at most")
-    return tuple(map(units.duration, value))
-
-
 @frozen(field_transformer=name_errors)
 class Deliveries(Kind):
     """A callback sent at completion; the parameters are those of `asyncsim.Callback`."""
 
     delay: Duration = field(default=Fixed(0.0), converter=as_distribution)
     loss: float = field(default=0.0, converter=units.probability, kw_only=True)
-    retries: tuple[float, ...] = field(default=(), converter=_retry_schedule, kw_only=True)
+    retries: tuple[float, ...] = field(default=(), converter=senders.retry_schedule, kw_only=True)
     retry_jitter: str = field(default="none", validator=word_of("none", "full"), kw_only=True)
     duplicates: float = field(default=0.0, converter=units.probability, kw_only=True)
     duplicate_delay: float = field(default=1.0, converter=units.duration, kw_only=True)
+    queue: str = field(default="independent", validator=senders.QUEUES, kw_only=True)
+    answer_within: float | None = field(
+        default=None, converter=units.optional_duration, kw_only=True
+    )
+    retry_after: bool = field(default=False, converter=units.yes_or_no, kw_only=True)
+    switched_off_after: int | None = field(
+        default=None, converter=units.optional_count, kw_only=True
+    )
+    switched_off_by_410: bool = field(default=False, converter=units.yes_or_no, kw_only=True)
+
+    @classmethod
+    def of(cls, described: object) -> Self:
+        """Return the values of a strategy, with those of its sender that it does not set."""
+        found, sender = super().of(described), getattr(described, "sender", None)
+        return found if sender is None else senders.completed(found, sender)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what becomes of an event depends on no other event."""
+        off = self.switched_off_after is not None or self.switched_off_by_410
+        return self.queue == "independent" and not off
 
     @property
     def mean_pauses(self) -> tuple[float, ...]:
@@ -486,9 +500,15 @@ class StrategySpecification(Kind):
     def only_certain_callbacks(self) -> bool:
         """Whether there are no checks, and each callback arrives once, after the same time."""
         match self:
-            case StrategySpecification(None, Deliveries(Fixed(), loss=0.0, duplicates=0.0)):
-                return True
+            case StrategySpecification(None, Deliveries(Fixed(), loss=0.0, duplicates=0.0) as sent):
+                return sent.is_plain and sent.answer_within is None
         return False
+
+    @property
+    def sends_plainly(self) -> bool:
+        """Whether callbacks, if there are any, do not depend on each other or on slow answers."""
+        sent = self.deliveries
+        return sent is None or (sent.is_plain and sent.answer_within is None)
 
 
 # --- external systems -----------------------------------------------------------------------------
@@ -536,6 +556,7 @@ class Batch(Kind):
     skip: float = field(default=0.0, converter=units.chance_below_one, kw_only=True)
     failure: float = field(default=0.0, converter=units.chance_below_one, kw_only=True)
     results: str = field(default="per item", validator=word_of("per item", "at end"), kw_only=True)
+    outages: tuple[Outage, ...] = field(default=(), converter=system_outages, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         name, several = type(self).__name__, len(self.starts) > 1
@@ -588,6 +609,7 @@ class Service(Kind):
 
     item_time: Duration = field(converter=as_distribution)
     lanes: int | None = field(default=1, converter=units.count_or_unlimited, kw_only=True)
+    outages: tuple[Outage, ...] = field(default=(), converter=system_outages, kw_only=True)
 
 
 @frozen(field_transformer=name_errors)
@@ -601,16 +623,24 @@ class Staff(Kind):
     )
     days: str = field(default="Mon-Fri", converter=units.days_of_week, kw_only=True)
     holidays: str | None = field(default=None, converter=holiday_calendar, kw_only=True)
+    outages: tuple[Outage, ...] = field(default=(), converter=system_outages, kw_only=True)
 
-    def hours(self, calendar: Calendar) -> OpenTime:
-        """Return the working hours in instants."""
-        return Hours(self.between, Days(self.days, self.holidays)).opened(calendar)
+    def __attrs_post_init__(self) -> None:
+        if lost := [outage for outage in self.outages if outage.work == "is lost"]:
+            name, problem = f"{type(self).__name__}.outages", "must let work pause: people keep it"
+            raise scenario_error(name, problem, lost[0])
+
+    def hours(self, calendar: Calendar, down: Downtime | None = None) -> OpenTime:
+        """Return the working hours in instants, without the time in which the system is down."""
+        spans = Hours(self.between, Days(self.days, self.holidays)).spans(calendar)
+        return OpenTime(down.without(spans) if down else spans)
 
 
 @frozen
 class Completions(Kind):
     """Completes the item of instance 1, 2, … at given instants, or at once if that is past."""
 
+    outages: ClassVar[tuple[Outage, ...]] = ()  # a log has what they did
     completions: tuple[float, ...]
 
 

@@ -27,6 +27,7 @@ from asyncsim.model.closed_forms import Expected
 from asyncsim.model.distributions import DistributionLike, Duration, external_distribution
 from asyncsim.model.html import result_html
 from asyncsim.model.process import AsyncStep
+from asyncsim.model.senders import Sender, sender_named
 from asyncsim.model.specifications import (
     ANCHORS,
     SCHEDULES,
@@ -82,8 +83,26 @@ class WaitingStep(ScheduledWait, Protocol):
     def give_up(self) -> None:
         """Stop waiting; the step takes the path of a time-out."""
 
-    def deliver(self, delay: float, attempt: int = 0) -> Answered:
-        """Send the callback; true once the server gave an answer that settles it."""
+    @property
+    def is_down(self) -> bool:
+        """Whether the external system is down: its pauses (`after`) end when it is up again."""
+
+    @property
+    def is_switched_off(self) -> bool:
+        """Whether the external system sends nothing any more."""
+
+    @property
+    def asked_to_wait(self) -> float:
+        """The pause that the refusal of the last delivery named, or 0."""
+
+    def turn(self) -> Event:
+        """Wait until all callbacks of the external system before this one are settled."""
+
+    def settled(self, off_by_410: bool = False) -> None:
+        """End the deliveries after an answer, which may switch the endpoint off."""
+
+    def deliver(self, delay: float, attempt: int = 0, within: float | None = None) -> Answered:
+        """Send the callback; true once the server gave an answer that settles it, in time."""
 
     def deliver_copy(self, delay: float, attempt: int = 0) -> None:
         """Send a second copy of the callback, whose answer is ignored."""
@@ -91,8 +110,11 @@ class WaitingStep(ScheduledWait, Protocol):
     def lose(self, attempt: int = 0) -> None:
         """Record a delivery that got lost on the way."""
 
-    def dead_letter(self) -> None:
-        """Record that the sender has given up."""
+    def dead_letter(self, off_after: int | None = None) -> None:
+        """Record that the sender has given up; after several in a row it is switched off."""
+
+    def not_sent(self) -> None:
+        """Record that the sender is switched off."""
 
 
 class OpenWaits(SharedWaits, Protocol):
@@ -519,35 +541,66 @@ class Callback(Deliveries, Strategy):
         Probability that a delivery arrives twice.
     duplicate_delay
         How much later the second copy arrives.
+    queue
+        Of the callbacks of an external system: ``"independent"``, or ``"blocking"``: one at a time,
+        in the order of completion; one that fails blocks those behind it until it is settled.
+    answer_within
+        The receiver must have handled a delivery this long after its arrival, waiting for a worker
+        included. If not, the sender counts it as failed and tries again, though it is handled.
+    retry_after
+        Whether the sender waits as long as a refusal says, by a rate limit or at an endpoint that
+        is down (HTTP ``Retry-After``, in whole seconds), in place of the pause of its schedule.
+    switched_off_after
+        After this many dead letters in a row the external system sends nothing any more.
+    switched_off_by_410
+        Whether it sends nothing any more after an answer 410 (a late finish that is rejected).
+    sender
+        A known sender such as ``"svix"``, or a `Sender`: sets `retries` and the five parameters
+        above it where they are left out; see `senders`.
     """
+
+    sender: Sender | None = field(default=None, converter=sender_named, kw_only=True)
+
+    @property
+    def sent(self) -> Deliveries:
+        """How it delivers, with what its sender is known for."""
+        return self if self.sender is None else Deliveries.of(self)
 
     def notify(self, step: WaitingStep) -> SimProcess:
         """Deliver, and retry by the schedule until the server has given an answer."""
-        for attempt, pause in enumerate((0.0, *self.retries)):
-            if pause and self.retry_jitter == "full":
+        sent = self.sent
+        if sent.queue == "blocking":
+            yield step.turn()
+        for attempt, pause in enumerate((0.0, *sent.retries)):
+            if pause and sent.retry_jitter == "full":
                 pause *= step.chance("retry", attempt)
-            if pause:
+            if sent.retry_after and step.asked_to_wait:
+                pause = step.asked_to_wait
+            if pause or step.is_down:
                 yield step.after(pause)
-            if self.loss and step.chance("loss", attempt) < self.loss:
+            if step.is_switched_off:
+                return step.not_sent()
+            if sent.loss and step.chance("loss", attempt) < sent.loss:
                 step.lose(attempt)
                 continue
-            delay = step.duration("delay", self.delay, attempt)
-            if self.duplicates and step.chance("duplicate", attempt) < self.duplicates:
-                step.deliver_copy(delay + self.duplicate_delay, attempt)
-            if (yield from step.deliver(delay, attempt)):
-                return
-        step.dead_letter()
+            delay = step.duration("delay", sent.delay, attempt)
+            if sent.duplicates and step.chance("duplicate", attempt) < sent.duplicates:
+                step.deliver_copy(delay + sent.duplicate_delay, attempt)
+            if (yield from step.deliver(delay, attempt, sent.answer_within)):
+                return step.settled(sent.switched_off_by_410)
+        step.dead_letter(sent.switched_off_after)
 
     @property
     def label(self) -> str:
         """A short name for tables and legends."""
-        parts = ["callback"]
+        parts = [f"callback by {self.sender.name}" if self.sender else "callback"]
         if self.loss:
             parts.append(f"{self.loss * 100:.3g} % lost")
         if self.duplicates:
             parts.append(f"{self.duplicates * 100:.3g} % doubled")
         if self.retries:
             parts.append("1 retry" if len(self.retries) == 1 else f"{len(self.retries)} retries")
+        parts += ["one queue"] if self.queue == "blocking" else []
         return ", ".join(parts)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from heapq import heapreplace
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from simpy import Event
 
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Fixed, finite_numbers
+from asyncsim.model.outages import Downtime, Outage
 from asyncsim.model.specifications import (
     Batch,
     Completions,
@@ -38,16 +39,17 @@ from asyncsim.model.words import links_in_words
 
 
 class LanePool:
-    """`count` identical servers behind one FIFO queue, booked ahead.
+    """`count` identical servers behind one FIFO queue, booked ahead; all may be down at a time.
 
     A job gets the lane that is free first, and its start and end are known when it joins: the
     recursion of Kiefer and Wolfowitz (1955, doi:10.2307/1992945). Book jobs in order of joining.
     """
 
-    __slots__ = ("_free_at",)
+    __slots__ = ("_down", "_free_at")
 
-    def __init__(self, count: int, free_at: float = 0.0) -> None:
+    def __init__(self, count: int, free_at: float = 0.0, down: Downtime | None = None) -> None:
         self._free_at = [free_at] * count  # equal entries are a valid heap
+        self._down = down
 
     @property
     def next_free(self) -> float:
@@ -58,7 +60,7 @@ class LanePool:
         """Book a job that joins at `ready`; return its start and its end."""
         free = self._free_at[0]
         start = free if free > ready else ready
-        end = start + duration
+        start, end = self._down.worked(start, duration) if self._down else (start, start + duration)
         heapreplace(self._free_at, end)
         return start, end
 
@@ -78,6 +80,8 @@ class SystemContext(Protocol):
     calendar: Calendar
     taken: int  # items taken and neither complete nor withdrawn
     withdraws: bool  # whether waits that time out withdraw their items
+    down: Downtime | None
+    """When the system is down, by its outages; None if it never is."""
 
     @property
     def now(self) -> float:
@@ -115,13 +119,14 @@ class SystemContext(Protocol):
 class ExternalSystem(Described, abc.ABC):
     """Does the outside work. `item_time` is the distribution of the time it works on one item.
 
-    >>> sim.OnlineService("2s").links
-    (OnlineService(item_time=Fixed(value=2.0), lanes=1),)
+    >>> [link.lanes for link in sim.OnlineService("2s").links]
+    [1]
     """
 
     item_time: Duration
     serial_numbers: Sequence[str] = ()  # in a log, for instance 1, 2, …, in place of simulated ones
     instances: int | None = None  # that a log has completions for; None for any number
+    outages: tuple[Outage, ...] = ()
 
     @abc.abstractmethod
     def run(self, context: SystemContext) -> SimProcess:
@@ -162,6 +167,13 @@ def one_by_one(
                 context.complete(item, at=max(end(item), context.now))
         if context.queue:
             yield context.wait_for_lane()
+
+
+def _ended(context: SystemContext, item: Item) -> float:
+    """Return when work that begins now ends."""
+    if context.down:
+        return context.down.worked(context.now, item.time)[1]
+    return context.now + item.time
 
 
 def links_of(system: ExternalSystem) -> SystemSpecification:
@@ -220,6 +232,10 @@ class NightlyBatch(Batch, ExternalSystem):
         counts (nothing, with results at the end), the rest is left for the next night.
     results
         Seen ``"per item"`` or only ``"at end"`` of the batch.
+    outages
+        When it is down; see `Outage`. A run due meanwhile begins when it is up again. It takes
+        calls all the same. Checks see nothing, and callbacks are sent, when it is up again. In a
+        chain the last system answers checks and calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
@@ -232,7 +248,8 @@ class NightlyBatch(Batch, ExternalSystem):
             if night is None:
                 problem = "must come round again on some day"
                 raise scenario_error("NightlyBatch.start", problem, self.start)
-            yield context.until_after(night.start)
+            start = max(night.start, context.now)
+            yield context.until_after(context.down.up_from(start) if context.down else start)
             if self.skip and context.chance("skip", night.index) < self.skip:
                 continue
             items = context.take(night.cut_off, self.max_items)
@@ -250,7 +267,7 @@ class NightlyBatch(Batch, ExternalSystem):
         if self.failure and context.chance("failure", night.index) < self.failure:
             share = context.chance("breakdown", night.index)
             broken_at = 0 if self.results == "at end" else int(share * len(items))
-        lanes, done = LanePool(self.lanes, free_at=context.now), []
+        lanes, done = LanePool(self.lanes, context.now, context.down), []
         for k, item in enumerate(items):
             if k == broken_at or lanes.next_free >= night.end:
                 context.put_back(items[k:])
@@ -273,18 +290,22 @@ class OnlineService(Service, ExternalSystem):
         Time on one request.
     lanes
         Requests worked on at the same time; None, in files ``"unlimited"``, for any number.
+    outages
+        When it is down; see `Outage`. It takes calls all the same, and works them off afterwards.
+        Checks see nothing, and callbacks are sent, when it is up again. In a chain the last system
+        answers checks and calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
         """Give each request the lane that is free first."""
         if context.withdraws:
-            yield from one_by_one(context, self.lanes, lambda item: context.now + item.time)
-        lanes = LanePool(self.lanes) if self.lanes else None
+            yield from one_by_one(context, self.lanes, partial(_ended, context))
+        lanes = LanePool(self.lanes, down=context.down) if self.lanes else None
         while True:
             yield context.wait_for_work()
             for item in context.take():
-                now, work = context.now, item.time
-                context.complete(item, at=lanes.book(now, work)[1] if lanes else now + work)
+                lane = lanes or LanePool(1, down=context.down)
+                context.complete(item, at=lane.book(context.now, item.time)[1])
 
 
 @frozen(field_transformer=name_errors)
@@ -304,11 +325,15 @@ class People(Staff, ExternalSystem):
         Working time on one task.
     between, days, holidays
         Working hours, days of the week, and the place whose public holidays are free.
+    outages
+        When it is down; see `Outage`. Work pauses. It takes calls all the same. Checks see nothing,
+        and callbacks are sent, when it is up again. In a chain the last system answers checks and
+        calls back.
     """
 
     def run(self, context: SystemContext) -> SimProcess:
         """Give each task to the first free member of the team; count working time only."""
-        office = self.hours(context.calendar)
+        office = self.hours(context.calendar, context.down)
 
         def end(item: Item) -> float:
             return office.instant_of(office.open_seconds(context.now) + item.time)

@@ -388,6 +388,12 @@ def poll_interval(value: DurationLike) -> float:
     return seconds
 
 
+def yes_or_no(value: bool) -> bool:
+    """Return whether something is so."""
+    require(isinstance(value, bool), "must be true or false")
+    return value
+
+
 def optional_interval(value: DurationLike | None) -> float | None:
     """Return an interval of checks in seconds, or None."""
     return None if value is None else poll_interval(value)

@@ -11,6 +11,7 @@ from datetime import date
 
 from asyncsim.model import distributions, loops, specifications
 from asyncsim.model.calendar import is_cron
+from asyncsim.model.outages import PARTS, Outage
 from asyncsim.model.process import AsyncStep, Choice, Element, Parallel, Path
 from asyncsim.model.server import (
     FinishPolicy,
@@ -222,10 +223,28 @@ def _deliveries(sent: object) -> str:
         text += f", and sent again after {pauses}" if pauses else ", and not sent again"
     elif pauses:
         text += f"; it calls again after {pauses} if the server refuses"
+    text += _sender(sent)
     if sent.duplicates:
         later = text_of(sent.duplicate_delay)
         text += f"; {percent(sent.duplicates)} arrive twice, {later} apart"
     return text
+
+
+def _sender(sent: specifications.Deliveries) -> str:
+    """Return what a sender does about other events, slow answers and refusals."""
+    parts = []
+    if sent.queue == "blocking":
+        parts.append("one callback at a time, in order: one that fails blocks those behind it")
+    if sent.answer_within is not None:
+        parts.append(f"an answer later than {text_of(sent.answer_within)} counts as none")
+    if sent.retry_after:
+        parts.append("a pause that the refusal names (Retry-After) is kept")
+    if sent.switched_off_after:
+        lost = counted(sent.switched_off_after, "dead letter", "dead letters in a row")
+        parts.append(f"nothing is sent any more after {lost}")
+    if sent.switched_off_by_410:
+        parts.append("nothing is sent any more after an answer 410")
+    return "".join(f"; {part}" for part in parts)
 
 
 # --- external systems and the server --------------------------------------------------------------
@@ -233,7 +252,7 @@ def _deliveries(sent: object) -> str:
 
 def links_in_words(links: Iterable[tuple[specifications.Link | None, object]]) -> str:
     """Return what external systems do, one after the other, by their specifications."""
-    words = [_link(*link) for link in links]
+    words = [_link(*link) + outages_in_words(getattr(link[0], "outages", ())) for link in links]
     return words[0] if len(words) == 1 else listed([f"({one})" for one in words], 20, "; then ")
 
 
@@ -277,6 +296,26 @@ def _batch(batch: specifications.Batch) -> str:
     return "; ".join(parts)
 
 
+def outages_in_words(outages: Iterable[Outage]) -> str:
+    """Return outages as further clauses, such as ``"; down at 01:00 (every day) for 2 h"``."""
+    return "".join(f"; {_outage(outage)}" for outage in outages)
+
+
+def _outage(outage: Outage) -> str:
+    what = "" if outage.parts == PARTS else f"{' and '.join(outage.parts)} "
+    if outage.every is not None:
+        when = f"at random, {text_of(outage.every)} apart on average,"
+    elif isinstance(outage.start, float):
+        when = f"{text_of(outage.start)} after the start"
+    elif is_cron(outage.start or "") and not outage.is_once:
+        when = f"by cron ({outage.start})"
+    else:
+        days = "" if outage.is_once else f" ({days_in_words(outage.days, outage.holidays)})"
+        when = f"at {outage.start}{days}"
+    lost = ", which loses work under way" if outage.work == "is lost" else ""
+    return f"{what}down {when} for {time_in_words(outage.length)}{lost}"
+
+
 def server_in_words(server: WorkflowServer) -> str:
     """Return the workers of a server, what noticing costs them, and its limit."""
     check, callback = (
@@ -297,7 +336,7 @@ def server_in_words(server: WorkflowServer) -> str:
         text += f"; a finished step goes on after {time_in_words(server.engine_delay)}"
     if server.timeout_sweep is not None:
         text += f"; deadlines are noticed every {text_of(server.timeout_sweep)}"
-    return text
+    return text + outages_in_words(server.outages)
 
 
 def _store(store: SharedStore) -> str:

@@ -20,7 +20,7 @@ BOXED: dict[str, Any] = {
     "ha": "center", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}
 }  # fmt: skip
 ENDINGS = ("resumed", "timed out", "gave up", "cancelled")
-LOST = ("lost", "dead letter", "rate limited")
+LOST = ("lost", "dead letter", "rate limited", "endpoint down", "switched off")
 
 
 @picture

@@ -94,3 +94,10 @@ def test_both_engines_agree_under_overload(scenario_and_strategy, until):
 def test_both_engines_agree_on_who_is_let_in(scenario_and_strategy, until):
     """Callbacks come together into a rate limit, are refused, and come again."""
     assert_same(*play_both(*scenario_and_strategy, until))
+
+
+@settings(thorough, max_examples=times(60 if can_compile() else 12))
+@given(scenarios.breakdowns(), stops)
+def test_both_engines_agree_on_outages_and_senders(scenario_and_strategy, until):
+    """Endpoint, workers, poller and systems are down; queues block, endpoints are switched off."""
+    assert_same(*play_both(*scenario_and_strategy, until))

@@ -55,6 +55,7 @@ def test_every_answer_to_a_delivery_has_its_own_number():
     """The codes of deliveries are places in the tuple of their words."""
     names = {answer.text: answer.name for answer in Answer}
     names |= {"lost": "LOST", "dead letter": "DEAD", "rate limited": "LIMITED"}
+    names |= {"endpoint down": "DOWN", "switched off": "OFF"}
     codes = {text: getattr(state, f"A_{name}") for text, name in names.items()}
     assert codes == {text: code for code, text in enumerate(DELIVERY_OUTCOMES)}
 
