@@ -93,6 +93,24 @@ def test_notifications_of_an_approval_are_not_relied_on() -> None:
     assert both.loc[seen, "latency"].max() <= 30 + 1
 
 
+def test_an_outage_costs_what_the_sender_makes_of_it() -> None:
+    """Sent once, payments of the two hours are lost; a persistent sender or a poll finds all."""
+    scenario = sim.Scenario.load(DATA / "payment_webhook.toml")
+    once, again, poll = (
+        sim.simulate(scenario, strategy, seed=1).waits
+        for strategy in (
+            sim.Callback("1s", sender="github"),
+            sim.Callback("1s", sender="svix", duplicates=0.01),
+            sim.CallbackWithSafetyPoll("1s", every="15min"),
+        )
+    )
+    lost = once["outcome"] == "timed out"
+    assert 0.05 < lost.mean() < 0.12
+    assert set(once.loc[lost, "completed_at"].dt.hour) <= {11, 12, 13}  # a second on the way
+    assert set(again["outcome"]) == set(poll["outcome"]) == {"resumed"}
+    assert poll["latency"].max() <= 15 * 60 + 1 < again["latency"].max()
+
+
 def test_a_sensor_that_is_rescheduled_checks_more_rarely() -> None:
     """Its interval counts from the end of a check; the next step begins 1.4 s later, too."""
     scenario = sim.Scenario.load(DATA / "airflow_sensor.toml")
