@@ -566,7 +566,7 @@ def _with_outages(draw: st.DrawFn, system: ExternalSystem) -> ExternalSystem:
 @st.composite
 def breakdowns(draw: st.DrawFn) -> tuple[Scenario, Strategy]:
     """Make scenarios with outages of all parts, and senders of every behaviour."""
-    scenario = draw(scenarios())
+    scenario = draw(scenarios(deadlines=draw(st.booleans())))
     server = evolve(scenario.server, outages=draw(outages(True)))
     systems = {name: _with_outages(draw, one) for name, one in scenario.systems.items()}
     within = st.none() | st.sampled_from([0.005, 1.0, 5.0, 60.0])

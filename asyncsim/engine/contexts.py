@@ -2,20 +2,18 @@
 
 `WaitContext` is the `asyncsim.model.strategies.WaitingStep` of a strategy,
 `SystemWaits` the `OpenWaits` of a strategy that watches a system, and `ExternalSystemContext` the
-`asyncsim.model.systems.SystemContext` of a system. `HeldConnections` are those of long polling, and
-a `DeliveryLog` keeps the callbacks. `CheckFastForward` counts checks that need not be played.
+`asyncsim.model.systems.SystemContext` of a system. `CheckFastForward` counts checks that need not
+be played.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from heapq import heappop, heappush
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
-import numpy as np
 import simpy
 from attrs import define
 
@@ -30,7 +28,8 @@ from asyncsim.engine.environment import (
     order,
 )
 from asyncsim.engine.graph import Graph
-from asyncsim.engine.result import DELIVERY_OUTCOMES, ENDPOINT_DOWN, RATE_LIMITED, DeliveryColumns
+from asyncsim.engine.messages import Delivery, DeliveryLog, HeldConnections, SenderState
+from asyncsim.engine.result import ENDPOINT_DOWN, RATE_LIMITED
 from asyncsim.engine.waits import Answer, State, Wait, Waits
 from asyncsim.model.calendar import Calendar
 from asyncsim.model.distributions import Duration, Fixed
@@ -386,32 +385,6 @@ class SystemWaits:
         simulation.checked(oldest, asked, seen > 0)
 
 
-class SenderState:
-    """The callbacks of an external system: whose turn it is, and whether any are sent."""
-
-    def __init__(self, down: Downtime | None) -> None:
-        self.down = down
-        self.exhausted = 0  # dead letters in a row
-        self.is_off = False
-        self._is_busy = False
-        self._queue: deque[simpy.Event] = deque()
-
-    def turn(self, clock: Environment) -> simpy.Event:
-        """Return the event at which it is the turn of the next callback in the queue."""
-        if not self._is_busy:
-            self._is_busy = True
-            return clock.soon()
-        self._queue.append(clock.event())
-        return self._queue[-1]
-
-    def go_on(self) -> None:
-        """Give the turn to the next callback in the queue, if there is one."""
-        if self._queue:
-            self._queue.popleft().succeed()
-        else:
-            self._is_busy = False
-
-
 class ExternalSystemContext:
     """The view of one system, or link of a chain: its queue of items and its clock."""
 
@@ -627,87 +600,3 @@ class CheckFastForward:
     def _was_due(self, wait: Wait) -> bool:
         """Return whether a check due at this very instant comes before the present event."""
         return order(EventKind.CHECK_DUE, wait.row, wait.number) < self.clock.reached
-
-
-class HeldConnections:
-    """Connections held open for waits, at most one each, and the time they were held."""
-
-    def __init__(self, clock: Environment) -> None:
-        self._clock = clock
-        self._open: dict[str, tuple[simpy.Event, float]] = {}
-        self._seconds = 0.0
-
-    def hold(self, wait: Wait, until: float, key: int) -> simpy.Event:
-        """Open a connection; return its event: completion, the instant, or `release`."""
-        connection = self._clock.event()
-        self._open[wait.serial_number] = connection, self._clock.now
-        self._clock.call_at(until, key, lambda: _release(connection))
-        return connection
-
-    def release(self, wait: Wait) -> None:
-        """Answer the connection of a wait, if it has one."""
-        held = self._open.get(wait.serial_number)
-        if held is not None:
-            _release(held[0])
-
-    def close(self, wait: Wait) -> None:
-        """Close the connection of a wait, and count the time it was held."""
-        _, since = self._open.pop(wait.serial_number)
-        self._seconds += self._clock.now - since
-
-    def seconds_by(self, end: float) -> float:
-        """Return the seconds that connections were held until an instant, open ones included."""
-        return self._seconds + sum(end - since for _, since in self._open.values())
-
-
-def _release(connection: simpy.Event) -> None:
-    if not connection.triggered:
-        connection.succeed()
-
-
-class Delivery(NamedTuple):
-    """A callback and its outcome; times are seconds, NaN for what did not happen."""
-
-    serial_number: str
-    row: int
-    node: int
-    attempt: int
-    sent: float
-    arrived: float
-    handled: float
-    outcome: str
-
-
-class DeliveryLog:
-    """All deliveries of a run, in order, as columns: a live session keeps them for days."""
-
-    def __init__(self) -> None:
-        self._serial_numbers: list[str] = []
-        self._codes, self._times = array("q"), array("d")
-
-    def append(self, delivery: Delivery) -> None:
-        """Add a delivery."""
-        self._serial_numbers.append(delivery.serial_number)
-        self._codes.extend((*delivery[1:4], DELIVERY_OUTCOMES.index(delivery.outcome)))
-        self._times.extend(delivery[4:7])
-
-    def __len__(self) -> int:
-        return len(self._serial_numbers)
-
-    def __iter__(self) -> Iterator[Delivery]:
-        return self.since(0)
-
-    def since(self, first: int) -> Iterator[Delivery]:
-        """Yield the deliveries from an index on."""
-        for k in range(first, len(self)):
-            row, node, attempt, code = self._codes[4 * k : 4 * k + 4]
-            sent, arrived, handled = self._times[3 * k : 3 * k + 3]
-            number, outcome = self._serial_numbers[k], DELIVERY_OUTCOMES[code]
-            yield Delivery(number, row, node, attempt, sent, arrived, handled, outcome)
-
-    def columns(self) -> DeliveryColumns:
-        """Return all deliveries as they stand in a record."""
-        row, node, attempt, outcome = np.array(self._codes, dtype=np.int64).reshape(-1, 4).T
-        sent, arrived, handled = np.array(self._times).reshape(-1, 3).T
-        serial_numbers = list(self._serial_numbers)
-        return DeliveryColumns(row, node, attempt, sent, arrived, handled, outcome, serial_numbers)

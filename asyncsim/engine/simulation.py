@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import simpy
-from attrs import frozen
 
-from asyncsim.engine import contexts, result
+from asyncsim.engine import contexts, messages, result
+from asyncsim.engine.columns import DrawLists, StepLists
 from asyncsim.engine.environment import Environment, EventKind, Job, Workers, admission, order
 from asyncsim.engine.graph import (
     DONE,
@@ -113,9 +113,9 @@ class Simulation:
         delay = server.engine_delay
         self._engine_delay = None if delay == Fixed(0.0) else delay
         self.admission = admission(server.finish_limit)
-        self.connections = contexts.HeldConnections(self.clock)
+        self.connections = messages.HeldConnections(self.clock)
         self.arrived = 0
-        self.deliveries = contexts.DeliveryLog()
+        self.deliveries = messages.DeliveryLog()
         self.collections: set[float] = set()
         self.plans: dict[str, float | contexts.ExternalSystemContext] = {}
         self.stopped = False  # whether the last run was stopped at an instant
@@ -136,7 +136,7 @@ class Simulation:
 
     def _open_systems(self) -> None:
         self._systems: dict[str, contexts.ExternalSystemContext] = {}
-        self.senders: dict[str, contexts.SenderState] = {}
+        self.senders: dict[str, messages.SenderState] = {}
         index = 0
         for name, system in self.scenario.systems.items():
             context: contexts.ExternalSystemContext | None = None
@@ -144,7 +144,7 @@ class Simulation:
                 index += 1
                 context = contexts.ExternalSystemContext(self, link, f"{name}/{k}", index, context)
                 if name not in self.senders:  # the last link calls back
-                    self.senders[name] = contexts.SenderState(context.down)
+                    self.senders[name] = messages.SenderState(context.down)
             assert context is not None
             self._systems[name] = context
 
@@ -401,7 +401,7 @@ class Simulation:
         if outcome is not result.Outcome.DONE:
             self._cancel(self.graph.nodes, row, late=outcome is result.Outcome.TIMED_OUT)
 
-    def sender_of(self, wait: Wait) -> contexts.SenderState:
+    def sender_of(self, wait: Wait) -> messages.SenderState:
         """Return the state of the system that completes a wait, as a sender of callbacks."""
         return self.senders[self._node(wait.step).step.system]
 
@@ -562,57 +562,6 @@ class Simulation:
             name = self.graph.nodes[index].stream
             self._keys[what, index] = self.draws.key(f"strategy/{what}/{name}")
         return self._keys[what, index]
-
-
-# --- random numbers and times by node -------------------------------------------------------------
-
-
-@frozen
-class DrawLists:
-    """The draws of a run by node and instance, as lists, from which single reads are fast."""
-
-    arrivals: list[float]
-    work: list[list[float]]
-    uniforms: list[list[float]]  # decide choices and responses
-    times: list[list[list[float]]]  # of external systems: for each instance one per link
-
-    @classmethod
-    def of(cls, draws: Draws, graph: Graph) -> DrawLists:
-        """Return draws by node."""
-        nodes = graph.nodes
-        numbers = cls(
-            draws.arrivals.tolist(), [[] for _ in nodes], [[] for _ in nodes], [[] for _ in nodes]
-        )
-        for k, node in enumerate(nodes):
-            if isinstance(node, (Work, Call, Pause)):
-                numbers.work[k] = draws.work[node.stream].tolist()
-            if isinstance(node, Choose):
-                numbers.uniforms[k] = draws.choices[node.stream].tolist()
-            if isinstance(node, Call):
-                numbers.uniforms[k] = draws.responses[node.stream].tolist()
-                numbers.times[k] = np.column_stack([draws.external[node.stream]]).tolist()
-        return numbers
-
-
-class StepLists:
-    """Times of one node, and outcomes of its calls, by instance."""
-
-    def __init__(self, n: int) -> None:
-        self._times = tuple(array("d", [math.nan]) * n for _ in range(3))
-        self.queued, self.started, self.ended = self._times
-        self.outcomes = array("b", [result.StepOutcome.OPEN]) * n
-
-    def until(self, n: int, call: bool) -> result.StepColumns:
-        """Return the first n instances as they stand in a record."""
-        queued, started, ended = (np.array(part[:n]) for part in self._times)
-        outcomes = np.array(self.outcomes[:n], dtype=np.int64) if call else None
-        return result.StepColumns(queued, started, ended, outcomes)
-
-    def add_row(self) -> None:
-        """Add an instance."""
-        for times in self._times:
-            times.append(math.nan)
-        self.outcomes.append(result.StepOutcome.OPEN)
 
 
 # --- the record of a simulation -------------------------------------------------------------------

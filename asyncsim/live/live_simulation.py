@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from attrs import evolve
 
-from asyncsim.engine.contexts import Delivery, ExternalSystemContext, WaitContext, WorkItem
+from asyncsim.engine.contexts import ExternalSystemContext, WaitContext, WorkItem
 from asyncsim.engine.environment import Environment, EventKind, Job, order
 from asyncsim.engine.graph import Call, Choose, Fork, Pause, Work
+from asyncsim.engine.messages import Delivery
 from asyncsim.engine.result import DELIVERY_OUTCOMES, Outcome, Record, with_timestamps
 from asyncsim.engine.simulation import Simulation
 from asyncsim.engine.waits import Answer, State, Wait, Waits

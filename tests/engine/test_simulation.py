@@ -16,9 +16,10 @@ from scenarios import scenarios, strategies
 from thorough import times
 
 import asyncsim as sim
+from asyncsim.engine.columns import DrawLists
 from asyncsim.engine.graph import Call, Choose, Graph, Work
 from asyncsim.engine.result import WaitOutcome
-from asyncsim.engine.simulation import WAIT_CODES, DrawLists, record_of
+from asyncsim.engine.simulation import WAIT_CODES, record_of
 from asyncsim.engine.waits import Waits
 from asyncsim.model.strategies import schedule_of, specification_of
 
