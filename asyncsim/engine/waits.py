@@ -289,9 +289,7 @@ class Waits:
 
     def _close(self, wait: Wait, state: State, now: float) -> None:
         wait.state = state
-        wait.closed = now
-        self.count_open(now, -1)
-        self.changed(wait)
+        self.close(wait, now)
 
     def keep_open(self, wait: Wait, now: float) -> None:
         """Keep a wait open that is finished, until its step resumes; see `close`."""
@@ -300,8 +298,10 @@ class Waits:
         self.changed(wait)
 
     def close(self, wait: Wait, now: float) -> None:
-        """Close a finished wait that was kept open."""
-        self._close(wait, wait.state, now)
+        """Close a wait that is over, at once or after it was kept open."""
+        wait.closed = now
+        self.count_open(now, -1)
+        self.changed(wait)
 
     def count_open(self, now: float, change: int = 0) -> None:
         """Bring `open_seconds` up to an instant, at which the number of open waits changes."""
