@@ -8,7 +8,8 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,6 @@ from asyncsim.engine.metrics import METRICS
 from asyncsim.model.units import number_text, percent, text_of
 
 warnings.simplefilter("ignore", sim.CensoredWarning)  # the share that never resumed is shown
-logging.getLogger("asyncsim").setLevel(logging.ERROR)  # which engine plays does not matter here
 PAGE = Path(__file__).with_name("situations.md")
 BLOCKS = re.findall(r"^`{3}toml\n(.*?)^`{3}", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 FILES = {re.search(r'^name = "(.*)"', block, re.MULTILINE)[1]: block for block in BLOCKS}
@@ -44,6 +44,16 @@ def words(metric: str, value: float) -> str:
     return percent(value) if metric.endswith("_share") else number_text(value, 3)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out the log while a run is played: which engine plays does not matter here."""
+    log = logging.getLogger("asyncsim")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    yield
+    log.setLevel(level)
+
+
 def play(name: str, shown: list[str], *rows: tuple[Any, ...]) -> list[Any]:
     """Play a scenario in several ways, show some metrics, and return the run and all of each.
 
@@ -51,10 +61,11 @@ def play(name: str, shown: list[str], *rows: tuple[Any, ...]) -> list[Any]:
     """
     found, table = [], {}
     for label, strategy, *changes in rows:
-        run = sim.simulate(scenario(name, *changes), strategy, seed=1)
-        figures = dict(run.summary().iloc[0])
-        table[label] = {one.replace("_", " "): words(one, figures[one]) for one in shown}
-        found.append(SimpleNamespace(run=run, **figures))
+        with quiet():
+            run = sim.simulate(scenario(name, *changes), strategy, seed=1)
+        metrics = dict(run.summary().iloc[0])
+        table[label] = {one.replace("_", " "): words(one, metrics[one]) for one in shown}
+        found.append(SimpleNamespace(run=run, **metrics))
     display(pd.DataFrame(table).T)
     return found
 

@@ -814,7 +814,7 @@ def test_a_command_runs_an_example(tmp_path, monkeypatch, capsys):
     assert "mean latency" in capsys.readouterr().out
     assert main(["run", "example:persona"]) == 2
     error = capsys.readouterr().err
-    assert "must name an example scenario (capstone, herd_rate_limit" in error
+    assert "must name an example scenario (agent_approval, airflow_sensor" in error
     assert "did you mean 'person'?" in error
 
 

@@ -31,6 +31,8 @@ SYSTEMS: dict[str, dict[str, ExternalSystem]] = {
 EXAMPLES: dict[str, Any] = {
     **{"zone": "Europe/Berlin", "holidays": "DE", "finish_limit": "100 per 60 s", "timeout": "2d"},
     **{"step_timeout": "3d", "until": "17:00", "timeout_sweep": "1min"},
+    "store": {"check_work": "1ms", "callback_work": "6ms", "writers": 1},
+    "outages": [{"start": "02:00", "length": "30min"}],
     **{"cut_off": "20:00", "end": "06:00", "max_items": 5000, "when": {"approved": True}},
 }
 """Values of keys that have no default."""
@@ -107,7 +109,8 @@ def _keys(described: Any) -> Iterator[str]:
     fields = attrs.fields(type(described))
     for field in sorted(fields, key=lambda field: field.default is not attrs.NOTHING):
         key, default = field.alias, default_of(field)
-        if key in OBJECTS or (key in ARRAYS and key != "on_timeout"):
+        inside = key in OBJECTS or (key in ARRAYS and key != "on_timeout")
+        if inside and key not in EXAMPLES:
             continue
         text = meanings.get(key, "")
         if text and text != before:
@@ -115,7 +118,7 @@ def _keys(described: Any) -> Iterator[str]:
             yield from textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
         if key in given:
             yield _line(key, given[key])
-        elif default is not None:
+        elif default is not None and not inside:
             yield f"# {_line(key, default)}"
         else:
             yield f"# {_line(key, EXAMPLES[key])}  # an example"

@@ -154,8 +154,11 @@ def test_the_file_conforms_to_ocel(run):
     times = [event["time"] for event in found["events"]]
     assert all(STAMP.fullmatch(at) for at in times)
     assert times == sorted(times)
+    process = run.scenario.process
     assert {"external system " + name for name in run.scenario.systems} <= objects
-    assert {f"step {name}" for name in run.scenario.process.activations} <= objects
+    assert {
+        f"step {one.name}" for one in process.parts() if isinstance(one, sim.Step | sim.AsyncStep)
+    } <= objects
     assert sum(thing["type"] == "instance" for thing in found["objects"]) == len(run.instances)
 
 

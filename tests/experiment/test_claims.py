@@ -124,7 +124,7 @@ def check(comparison):
 )
 def test_claims_are_those_of_the_replications(scenario, strategies, replications):
     """On random comparisons."""
-    distinct = list(labelled(strategies).values())
+    distinct = list(labelled(strategies, scenario).values())
     found = sim.compare(scenario, distinct, replications=replications, seed=1, progress=False)
     check(found)
 

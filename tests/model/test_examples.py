@@ -34,8 +34,8 @@ def test_an_example_log_is_read_by_its_name(tmp_path, monkeypatch):
     ("path", "ending", "message"),
     [
         ("example:nightly_leger", SCENARIO, r"'example:nightly_leger'; did you mean 'nightly_ledg"),
-        ("example:zzz", SCENARIO, r"scenario \(capstone, herd_rate_limit, .*, workshop\), got"),
-        ("example:", SCENARIO, r"example scenario \(capstone"),
+        ("example:zzz", SCENARIO, r"scenario \(agent_approval, .*, workshop\), got"),
+        ("example:", SCENARIO, r"example scenario \(agent_approval"),
         ("example:request_log", SCENARIO, "example scenario"),
         ("example:person", LOG, r"example log \(request_log\), got 'example:person'"),
         ("example:../data/person", SCENARIO, "example scenario"),
