@@ -30,7 +30,7 @@ END_OF_STEP = {
 @slow_input
 @given(runs())
 def test_the_file_holds_the_tables_of_the_run(run):
-    """Times of steps, waits and callbacks to the microsecond; all figures of waits."""
+    """Times of steps, waits and callbacks to the microsecond; all metrics of waits."""
     with tempfile.TemporaryDirectory() as folder:
         found = ocel_file(written(run, folder, "log.json"))
     assert sorted(_events_of(found)) == sorted(_expected(run))
@@ -84,7 +84,7 @@ def _expected(run):
         yield from _event("instance ended", row.instance, row.ended_at, outcome=row.outcome)
     numbers = {}
     for row in run.waits.itertuples():
-        numbers[row.serial_number] = (row.instance, row.step)
+        numbers[row.serial_number] = (row.instance, row.step, getattr(row, "visit", 1))
         here = {"step": row.step, "number": row.serial_number}
         yield from _event("wait armed", row.instance, row.armed_at, **here)
         yield from _event("completed outside", row.instance, row.completed_at, **here)
@@ -95,8 +95,8 @@ def _expected(run):
             yield from _event(f"wait {ends[row.outcome]}", row.instance, at, **here)
     late = run.record.deliveries
     for row, place, node in zip(run.deliveries.itertuples(), late.row, late.node, strict=True):
-        name = [node.name for node in run._graph.nodes][node]
-        number = numbers.setdefault(row.serial_number, (place + 1, name))
+        named = run._graph.nodes[node].name, run._graph.visits[node]
+        number = numbers.setdefault(row.serial_number, (place + 1, *named))
         here = {"step": number[1], "number": row.serial_number}
         if row.outcome == "dead letter":
             yield from _event("callback given up", number[0], row.sent_at, **here)
@@ -109,11 +109,14 @@ def _expected(run):
         yield from _event(
             "callback answered", number[0], row.handled_at, outcome=row.outcome, **here
         )
-    of = {pair: number for number, pair in numbers.items()}
+    of = {copy: number for number, copy in numbers.items()}
     for row in steps.itertuples():
         call = row.kind == "async step"
         what = "call" if call else "step"
-        here = {"step": row.step, "number": of.get((row.instance, row.step), "")}
+        here = {
+            "step": row.step,
+            "number": of.get((row.instance, row.step, getattr(row, "visit", 1)), ""),
+        }
         yield from _event(f"{what} queued", row.instance, row.queued_at, **here)
         yield from _event(f"{what} started", row.instance, row.started_at, **here)
         end = END_OF_STEP.get(row.outcome, "")
