@@ -293,7 +293,7 @@ class Simulation:
         return finish.on_failed
 
     def _stop(self, nodes: range, row: int) -> None:
-        """RaceStart no further step at some nodes, and cancel the waits there."""
+        """Start no further step at some nodes, and cancel the waits there."""
         self._over.setdefault(row, []).append(nodes)
         self._cancel(self.graph.nodes[nodes.start : nodes.stop], row)
 
@@ -495,7 +495,7 @@ class Simulation:
         self.waits.changed(wait)  # its number of checks
 
     def finish(self, wait: Wait) -> Answer:
-        """RaceEnd a step by its serial number; the first one resumes it."""
+        """Finish a step by its serial number; the first one resumes it."""
         answer = self.waits.finish(wait.serial_number, self.clock.now)
         if answer is Answer.FINISHED:
             self._closed(wait)
